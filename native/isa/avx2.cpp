@@ -1,0 +1,3 @@
+#define ONEFOLD_LEVEL avx2
+#define ONEFOLD_VECTOR_BYTES 32
+#include "kernels/list.hpp"

@@ -1,0 +1,58 @@
+// What every kernel is given, and the table in which each instruction set lists its kernels.
+//
+// A kernel takes raw pointers and sizes: no Python, no allocation, no exceptions, no containers.
+// Operands stand in the order outputs, then inputs, then parameters.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace onefold {
+
+// Weights, gradients and optimizer state live in panels of this many columns, on every
+// instruction set: element (i, j) of a matrix of `rows` rows stands at
+// [(j / 32) * rows * 32 + i * 32 + j % 32]. Columns beyond the last one are zero.
+inline constexpr int64_t kPanel = 32;
+
+// One operand on one tile of rows: element (r, c) stands at data[r * stride + c]. For a parameter
+// in panels, `stride` is its number of rows and `width` its number of columns.
+struct Operand {
+    void* data = nullptr;
+    int64_t stride = 0;
+    int64_t width = 0;
+};
+
+inline constexpr int kMaxOperands = 8;
+
+struct Call {
+    Operand operand[kMaxOperands];
+    int64_t rows = 0;        // rows of this tile (row kernels) or of the micro-batch (column kernels)
+    int64_t first_row = 0;   // position in the batch of the tile's first row
+    const double* numbers = nullptr;  // attributes of the operation, or scalars of this update
+    uint64_t seed = 0;
+    uint32_t update = 0;     // number of the update since the network was made
+    int64_t begin = 0;       // column and update kernels: the block of outputs to work on
+    int64_t end = 0;
+    bool resume = false;     // column kernels: continue the chain in the output (else start at zero)
+};
+
+using Kernel = void (*)(const Call&);
+
+struct KernelEntry {
+    const char* name;
+    Kernel float32;
+    Kernel float64;
+};
+
+struct KernelTable {
+    const char* level;
+    const KernelEntry* entries;
+    size_t count;
+};
+
+template <class T>
+[[gnu::always_inline]] static inline T* data(const Call& call, int i) {
+    return static_cast<T*>(call.operand[i].data);
+}
+
+}  // namespace onefold

@@ -1,0 +1,24 @@
+// Every kernel of a level, in one table. A kernel file ends with a macro that names its kernels.
+#include "../kernel.hpp"
+#include "../simd.hpp"
+
+#include "activations.hpp"
+#include "linear.hpp"
+
+namespace onefold {
+
+#define ONEFOLD_ENTRY(name) {#name, ONEFOLD_LEVEL::name<float>, ONEFOLD_LEVEL::name<double>},
+#define ONEFOLD_JOIN(a, b) a##b
+#define ONEFOLD_TABLE(level) ONEFOLD_JOIN(kernels_, level)
+#define ONEFOLD_TEXT(x) #x
+#define ONEFOLD_NAME(level) ONEFOLD_TEXT(level)
+
+KernelTable ONEFOLD_TABLE(ONEFOLD_LEVEL)() {
+    static const KernelEntry entries[] = {
+        ONEFOLD_ACTIVATION_KERNELS(ONEFOLD_ENTRY)
+        ONEFOLD_LINEAR_KERNELS(ONEFOLD_ENTRY)
+    };
+    return {ONEFOLD_NAME(ONEFOLD_LEVEL), entries, sizeof entries / sizeof *entries};
+}
+
+}  // namespace onefold
