@@ -1,1 +1,432 @@
-// placeholder
+#include "executor/executor.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <utility>
+
+#include "executor/float_environment.hpp"
+
+namespace onefold {
+
+namespace {
+
+// Work that is worth another thread: about 3 microseconds of one core.
+constexpr double kOperationsPerThread = 3e5;
+// A block of the gradient that one task continues: about 4 microseconds of one core.
+constexpr double kOperationsPerTask = 4e5;
+// Blocks begin at multiples of 96 panel rows: whole register tiles (12 or 6 rows), whole panels of
+// the transposed copy (32 rows).
+constexpr int64_t kBlockRows = 96;
+// Blocks of the update and of the norm, in panel rows. The norm adds them in order, so this is part
+// of the arithmetic.
+constexpr int64_t kUpdateRows = 256;
+constexpr auto kPollEvery = std::chrono::milliseconds(50);
+
+int64_t blocks_of(int64_t n, int64_t size) { return (n + size - 1) / size; }
+
+}  // namespace
+
+Executor::Executor(Program program, std::shared_ptr<Store> parameters, std::shared_ptr<Store> gradient,
+                   uint64_t seed)
+    : program_(std::move(program)),
+      parameters_(std::move(parameters)),
+      gradient_(std::move(gradient)),
+      seed_(seed),
+      micro_batch_arena_(size_t(program_.micro_batch_bytes)),
+      last_poll_(std::chrono::steady_clock::now()) {
+    for (int worker = 0; worker < program_.threads; ++worker)
+        tile_arenas_.emplace_back(size_t(program_.tile_bytes));
+    bind();
+}
+
+void Executor::bind() {
+    const KernelTable& table = kernel_table();
+    transpose_ = find_kernel(table, "transpose", program_.is_double);
+    squared_norm_ = find_kernel(table, "squared_norm", program_.is_double);
+    for (const Stage& stage : program_.stages) {
+        std::vector<Kernel> kernels;
+        std::vector<Task> tasks;
+        for (const Operation& operation : stage.operations) {
+            Kernel kernel = nullptr;  // gather is found when the data are known, host is not a kernel
+            if (stage.kind != StageKind::host && operation.kernel != "gather")
+                kernel = find_kernel(table, operation.kernel, program_.is_double);
+            kernels.push_back(kernel);
+            if (stage.kind == StageKind::rows) row_cost_ += operation.cost;
+            if (stage.kind != StageKind::columns) continue;
+            column_cost_ += operation.cost;
+            const Matrix& matrix = gradient_->matrices()[size_t(operation.operands[0].index)];
+            const int64_t rows = matrix.panel_rows();
+            const double row_cost = operation.cost * double(program_.micro_batch) / double(rows) + 1;
+            const int64_t size =
+                blocks_of(int64_t(std::min(kOperationsPerTask / row_cost, double(rows))) + 1, kBlockRows) *
+                kBlockRows;
+            for (int64_t begin = 0; begin < rows; begin += size)
+                tasks.push_back({&operation, kernel, begin, std::min(rows, begin + size)});
+        }
+        kernels_.push_back(std::move(kernels));
+        column_tasks_.push_back(std::move(tasks));
+    }
+    const auto& matrices = parameters_->matrices();
+    for (size_t i = 0; i < matrices.size(); ++i) {
+        for (int64_t begin = 0; begin < matrices[i].panel_rows(); begin += kUpdateRows)
+            blocks_.push_back({int(i), begin, std::min(matrices[i].panel_rows(), begin + kUpdateRows)});
+        const bool wanted = i < program_.transposed.size() && program_.transposed[i];
+        const Matrix turned{matrices[i].columns, matrices[i].rows};
+        transposed_.emplace_back(wanted ? size_t(turned.elements()) * (program_.is_double ? 8 : 4) : 0);
+    }
+}
+
+int64_t Executor::bytes() const {
+    int64_t total = int64_t(micro_batch_arena_.size() + norm_blocks_.size());
+    for (const Memory& m : tile_arenas_) total += int64_t(m.size());
+    for (const Memory& m : transposed_) total += int64_t(m.size());
+    return total;
+}
+
+void Executor::set_update_rule(UpdateRule rule, std::vector<std::shared_ptr<Store>> states) {
+    update_ = find_kernel(kernel_table(), rule.kernel, program_.is_double);
+    rule_ = std::move(rule);
+    states_ = std::move(states);
+    if (states_.size() + 2 > size_t(kMaxOperands)) throw std::invalid_argument("too many optimizer states");
+    norm_blocks_ = Memory(std::isfinite(rule_.clip_norm) ? blocks_.size() * sizeof(double) : 0);
+}
+
+void Executor::set_data(const Data& data) {
+    data_ = data;
+    const KernelTable& table = kernel_table();
+    for (size_t s = 0; s < program_.stages.size(); ++s) {
+        const auto& operations = program_.stages[s].operations;
+        for (size_t o = 0; o < operations.size(); ++o) {
+            if (operations[o].kernel != "gather") continue;
+            const Source& source = source_of(operations[o].operands[1].index);
+            kernels_[s][o] = find_kernel(table, source.gather, program_.is_double);
+        }
+    }
+}
+
+const Source& Executor::source_of(int external) const {
+    return external == kInputs ? data_.inputs : external == kTargets ? data_.targets : data_.weights;
+}
+
+int Executor::threads_for(double operations) const {
+    const double useful = operations / kOperationsPerThread;
+    return useful < 2 ? 1 : useful < program_.threads ? int(useful) : program_.threads;
+}
+
+void Executor::poll_if_due() {
+    if (!poll) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_poll_ < kPollEvery) return;
+    last_poll_ = now;
+    poll();
+}
+
+// The memory that an operand means for the rows that begin at `row` of the micro-batch, which begins
+// at `first` of the data.
+Operand Executor::resolve(const Reference& reference, int64_t first, int64_t row, int worker) const {
+    const size_t index = size_t(reference.index);
+    const int64_t item = program_.is_double ? 8 : 4;
+    switch (reference.place) {
+        case Place::buffer: {
+            const Buffer& b = program_.buffers[index];
+            std::byte* base = b.whole_micro_batch
+                                  ? micro_batch_arena_.data() + b.offset + row * b.stride * b.element_bytes
+                                  : tile_arenas_[size_t(worker)].data() + b.offset;
+            return {base, b.stride, b.width};
+        }
+        case Place::parameter:
+        case Place::gradient: {
+            const Store& store = reference.place == Place::parameter ? *parameters_ : *gradient_;
+            const Matrix& m = store.matrices()[index];
+            return {store.at(reference.index), m.rows, m.columns};
+        }
+        case Place::transposed: {
+            const Matrix& m = parameters_->matrices()[index];
+            return {transposed_[index].data(), m.columns, m.rows};
+        }
+        case Place::external: {
+            if (reference.index == kOutput) {
+                const int64_t width = output_width_;
+                return {static_cast<std::byte*>(output_) + (first + row) * width * item, width, width};
+            }
+            const Source& s = source_of(reference.index);
+            const int64_t skipped = data_.order ? 0 : (first + row) * s.stride * s.element_bytes;
+            return {const_cast<std::byte*>(static_cast<const std::byte*>(s.data)) + skipped, s.stride, s.stride};
+        }
+        case Place::none: break;
+    }
+    return {};
+}
+
+Call Executor::make_call(const Operation& operation, int64_t first, int64_t row, int worker) const {
+    Call call;
+    for (size_t i = 0; i < operation.operands.size(); ++i)
+        call.operand[i] = resolve(operation.operands[i], first, row, worker);
+    call.numbers = operation.numbers.data();
+    call.seed = seed_;
+    call.update = update_number_;
+    call.first_row = batch_row_ + row;
+    call.order = data_.order ? data_.order + first + row : nullptr;
+    return call;
+}
+
+void Executor::row_stage(size_t stage, int64_t first, int64_t rows) {
+    const int threads = threads_for(row_cost_ * double(rows));
+    int64_t tiles = blocks_of(rows, program_.row_tile);
+    tiles = std::min(rows, blocks_of(tiles, threads) * threads);
+    const auto& operations = program_.stages[stage].operations;
+    ThreadPool::shared().run(threads, tiles, [&](int64_t tile, int worker) {
+        const int64_t begin = rows * tile / tiles, end = rows * (tile + 1) / tiles;
+        for (size_t o = 0; o < operations.size(); ++o) {
+            Call call = make_call(operations[o], first, begin, worker);
+            call.rows = end - begin;
+            kernels_[stage][o](call);
+        }
+    });
+}
+
+void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
+    const auto& tasks = column_tasks_[stage];
+    ThreadPool::shared().run(threads_for(column_cost_ * double(rows)), int64_t(tasks.size()),
+                             [&](int64_t number, int worker) {
+        const Task& task = tasks[size_t(number)];
+        Call call = make_call(*task.operation, 0, 0, worker);
+        call.rows = rows;
+        call.begin = task.begin;
+        call.end = task.end;
+        call.resume = started_;
+        task.kernel(call);
+        if (fuse) update_block(task.operation->operands[0].index, task.begin, task.end);
+    });
+}
+
+void Executor::host_stage(size_t stage, int64_t rows) {
+    for (const Operation& operation : program_.stages[stage].operations) {
+        std::vector<Operand> operands;
+        for (const Reference& reference : operation.operands) operands.push_back(resolve(reference, 0, 0, 0));
+        if (host) host(rows, batch_row_, operands);
+    }
+}
+
+// Continues the batch's totals with the micro-batch that starts at row `first` of the data.
+void Executor::add_totals(int64_t first, int64_t rows) {
+    if (program_.loss_buffer < 0) return;
+    const Buffer& buffer = program_.buffers[size_t(program_.loss_buffer)];
+    const double* loss = reinterpret_cast<const double*>(micro_batch_arena_.data() + buffer.offset);
+    for (int64_t r = 0; r < rows; ++r) batch_.loss += loss[r * buffer.stride];
+    const Source& weights = data_.weights;
+    for (int64_t r = 0; r < rows; ++r) {
+        const int64_t row = data_.order ? int64_t(data_.order[first + r]) : first + r;
+        batch_.weight += weights.data == nullptr ? 1.0
+                         : program_.is_double    ? static_cast<const double*>(weights.data)[row]
+                                                 : double(static_cast<const float*>(weights.data)[row]);
+    }
+}
+
+// Runs the stages over rows [first, first + rows) of the data, a micro-batch at a time. With
+// `scalars`, the update is fused into the columns of the last one. False when stop() was called.
+bool Executor::micro_batches(int64_t first, int64_t rows, const double* scalars, int64_t scalar_count) {
+    for (int64_t done = 0; done < rows;) {
+        const int64_t count = std::min(program_.micro_batch, rows - done);
+        const bool last = done + count == rows;
+        bool totalled = false;
+        for (size_t stage = 0; stage < program_.stages.size(); ++stage) {
+            const StageKind kind = program_.stages[stage].kind;
+            if (kind == StageKind::rows) row_stage(stage, first + done, count);
+            if (kind == StageKind::host) host_stage(stage, count);
+            if (kind != StageKind::columns) continue;
+            if (!totalled) add_totals(first + done, count);
+            totalled = true;
+            const bool fuse = last && scalars != nullptr && std::isfinite(batch_.loss);
+            if (fuse) prepare_update(scalars, scalar_count, 1.0);
+            column_stage(stage, count, fuse);
+        }
+        if (!totalled) add_totals(first + done, count);
+        started_ = true;
+        done += count;
+        batch_row_ += count;
+        if (!last) poll_if_due();
+        if (!last && stop_) return false;
+    }
+    return true;
+}
+
+void Executor::begin_batch(uint32_t update) {
+    update_number_ = update;
+    batch_row_ = 0;
+    started_ = false;
+    batch_ = {};
+    refresh_transposed();
+}
+
+// The numbers of the update kernel: reciprocal of the weights, factor of the clipped norm, clip
+// value, then the optimizer's own: learning rate, weight decay, ...
+void Executor::prepare_update(const double* scalars, int64_t scalar_count, double factor) {
+    for (int decayed = 0; decayed < 2; ++decayed) {
+        auto& numbers = update_numbers_[decayed];
+        numbers.assign({reciprocal(), factor, rule_.clip_value});
+        numbers.insert(numbers.end(), scalars, scalars + scalar_count);
+        if (!decayed) numbers[4] = 0;
+    }
+}
+
+// A batch without weight has no gradient: the sums are all zero, and so is the update's.
+double Executor::reciprocal() const { return batch_.weight > 0 ? 1 / batch_.weight : 0; }
+
+void Executor::update_block(int parameter, int64_t begin, int64_t end) {
+    Call call;
+    call.operand[0].data = parameters_->at(parameter);
+    call.operand[1].data = gradient_->at(parameter);
+    for (size_t s = 0; s < states_.size(); ++s) call.operand[s + 2].data = states_[s]->at(parameter);
+    call.numbers = update_numbers_[rule_.decayed[size_t(parameter)] ? 1 : 0].data();
+    call.begin = begin * kPanel;
+    call.end = end * kPanel;
+    update_(call);
+    transpose_block(parameter, begin, end);
+}
+
+void Executor::transpose_block(int parameter, int64_t begin, int64_t end) {
+    if (transposed_[size_t(parameter)].size() == 0) return;
+    Call call;
+    call.operand[0] = resolve({Place::transposed, parameter}, 0, 0, 0);
+    call.operand[1] = resolve({Place::parameter, parameter}, 0, 0, 0);
+    call.begin = begin;
+    call.end = end;
+    transpose_(call);
+}
+
+void Executor::refresh_transposed() {
+    if (packed_version_ == parameters_->version) return;
+    for (const Block& block : blocks_) transpose_block(block.parameter, block.begin, block.end);
+    packed_version_ = parameters_->version;
+}
+
+// The norm of the divided gradient: a float64 sum of squares for each block, added in block order.
+double Executor::gradient_norm() {
+    if (norm_blocks_.size() == 0) norm_blocks_ = Memory(blocks_.size() * sizeof(double));
+    const double inverse = reciprocal();
+    double* sums = reinterpret_cast<double*>(norm_blocks_.data());
+    ThreadPool::shared().run(threads_for(4.0 * double(parameters_->elements())), int64_t(blocks_.size()),
+                             [&](int64_t number, int) {
+        const Block& block = blocks_[size_t(number)];
+        Call call;
+        call.operand[0].data = sums + number;
+        call.operand[1].data = gradient_->at(block.parameter);
+        call.numbers = &inverse;
+        call.begin = block.begin * kPanel;
+        call.end = block.end * kPanel;
+        squared_norm_(call);
+    });
+    double total = 0;
+    for (size_t i = 0; i < blocks_.size(); ++i) total += sums[i];
+    return std::sqrt(total);
+}
+
+// The update as a stage of its own; false when the gradient is not finite.
+bool Executor::update_stage(const double* scalars, int64_t scalar_count) {
+    double factor = 1;
+    if (std::isfinite(rule_.clip_norm)) {
+        const double norm = gradient_norm();
+        if (!std::isfinite(norm)) return false;
+        if (norm > rule_.clip_norm) factor = rule_.clip_norm / norm;
+    }
+    prepare_update(scalars, scalar_count, factor);
+    ThreadPool::shared().run(threads_for(20.0 * double(parameters_->elements())), int64_t(blocks_.size()),
+                             [&](int64_t number, int) {
+        const Block& block = blocks_[size_t(number)];
+        update_block(block.parameter, block.begin, block.end);
+    });
+    return true;
+}
+
+void Executor::updated() { packed_version_ = ++parameters_->version; }
+
+Executor::Result Executor::train(const Data& data, const Updates& updates, Totals& totals) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const FloatEnvironment environment;
+    const auto start = std::chrono::steady_clock::now();
+    const bool fuse = !std::isfinite(rule_.clip_norm);
+    set_data(data);
+    Result result;
+    stop_ = false;
+    if (pending_) std::rethrow_exception(std::exchange(pending_, nullptr));
+    while (result.updates < updates.count) {
+        const int64_t first = (updates.first_batch + result.updates) * updates.batch_size;
+        const int64_t rows = std::min(updates.batch_size, data.rows - first);
+        const double* scalars = updates.scalars + result.updates * updates.scalar_count;
+        begin_batch(updates.first_update + uint32_t(result.updates));
+        try {
+            if (!micro_batches(first, rows, fuse ? scalars : nullptr, updates.scalar_count)) {
+                result.outcome = Outcome::time_up;
+                return result;
+            }
+        } catch (...) {
+            if (result.updates == 0) throw;
+            pending_ = std::current_exception();
+            result.outcome = Outcome::time_up;
+            return result;
+        }
+        result.last = batch_;
+        if (!std::isfinite(batch_.loss) || (!fuse && !update_stage(scalars, updates.scalar_count))) {
+            result.outcome = Outcome::not_finite;
+            return result;
+        }
+        updated();
+        totals.loss += batch_.loss;
+        totals.weight += batch_.weight;
+        ++result.updates;
+        if (updates.seconds > 0 && result.updates < updates.count &&
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() > updates.seconds) {
+            result.outcome = Outcome::time_up;
+            return result;
+        }
+    }
+    return result;
+}
+
+void Executor::begin(uint32_t update) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const FloatEnvironment environment;
+    begin_batch(update);
+}
+
+void Executor::add(const Data& data) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const FloatEnvironment environment;
+    set_data(data);
+    micro_batches(0, data.rows, nullptr, 0);
+}
+
+bool Executor::finish(const double* scalars, int64_t scalar_count) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const FloatEnvironment environment;
+    if (!std::isfinite(batch_.loss) || !update_stage(scalars, scalar_count)) return false;
+    updated();
+    return true;
+}
+
+void Executor::forward(const Data& data, void* out, int64_t width) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const FloatEnvironment environment;
+    set_data(data);
+    output_ = out;
+    output_width_ = width;
+    batch_row_ = 0;
+    for (int64_t first = 0; first < data.rows; first += program_.micro_batch) {
+        row_stage(0, first, std::min(program_.micro_batch, data.rows - first));
+        poll_if_due();
+    }
+}
+
+Totals Executor::evaluate(const Data& data) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const FloatEnvironment environment;
+    set_data(data);
+    begin_batch(0);
+    micro_batches(0, data.rows, nullptr, 0);
+    return batch_;
+}
+
+}  // namespace onefold

@@ -21,40 +21,212 @@ namespace onefold::ONEFOLD_LEVEL {
 
 inline constexpr int64_t kBlock = 256;
 
+// Rows of the register tile: what 32 (AVX-512, NEON) or 16 vector registers hold with two vectors a row.
+#if ONEFOLD_VECTOR_BYTES == 64 || defined(ONEFOLD_NEON)
+inline constexpr int kTileRows = 12;
+#else
+inline constexpr int kTileRows = 6;
+#endif
+
 // How a tile's accumulators begin.
 enum class Start { zero, bias, output };
 
-// c[r, 0..C*lanes) (+)= sum over k of a[r * row_step + k * step] * b[k * b_stride + 0..C*lanes)
-template <class T, int R, int C>
-[[gnu::noinline]] static void tile(T* c, int64_t c_stride, const T* a, int64_t row_step, int64_t step,
-                                   const T* b, int64_t b_stride, int64_t count, Start start,
-                                   const T* bias) {
+// One register tile's work: c[r, 0..C*lanes) = chain over k of a[r * a_row + k * a_step] * b[k * b_step + ...].
+template <class T>
+struct Tile {
+    T* c;
+    const T* a;
+    const T* b;
+    const T* bias;
+    int64_t c_row, a_row, a_step, b_step, count;
+    Start start;
+};
+
+// Which of A's steps is known to be one, so that its addresses need no multiplication.
+enum class Contiguous { along_chain, along_rows };
+
+template <class T, int R, int C, Contiguous A>
+[[gnu::noinline]] static void tile(const Tile<T>& t) {
     Vec<T> sum[R][C];
+    T* c = t.c;
+    const T* a = t.a;
+    const T* b = t.b;
+    const int64_t a_row = A == Contiguous::along_rows ? 1 : t.a_row;
+    const int64_t a_step = A == Contiguous::along_chain ? 1 : t.a_step;
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
         for (int v = 0; v < C; ++v)
-            sum[r][v] = start == Start::zero   ? Vec<T>{}
-                        : start == Start::bias ? load(bias + v * lanes<T>)
-                                               : load(c + r * c_stride + v * lanes<T>);
-    for (int64_t k = 0; k < count; ++k) {
+            sum[r][v] = t.start == Start::zero   ? Vec<T>{}
+                        : t.start == Start::bias ? load(t.bias + v * lanes<T>)
+                                                 : load(c + r * t.c_row + v * lanes<T>);
+    for (int64_t k = t.count; k > 0; --k) {
         Vec<T> right[C];
 #pragma GCC unroll 8
         for (int v = 0; v < C; ++v) right[v] = load(b + v * lanes<T>);
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-            const Vec<T> left = broadcast_bits(a[r * row_step]);
+            const Vec<T> left = broadcast_bits(a[r * a_row]);
 #pragma GCC unroll 8
             for (int v = 0; v < C; ++v) sum[r][v] = fma(left, right[v], sum[r][v]);
         }
-        a += step;
-        b += b_stride;
+        a += a_step;
+        b += t.b_step;
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-        for (int v = 0; v < C; ++v) store(c + r * c_stride + v * lanes<T>, sum[r][v]);
+        for (int v = 0; v < C; ++v) store(c + r * t.c_row + v * lanes<T>, sum[r][v]);
 }
 
+// The tile of R rows, found among the compiled sizes.
+template <class T, int C, Contiguous A, int R = kTileRows>
+ONEFOLD_INLINE void run_tile(int64_t rows, const Tile<T>& t) {
+    if constexpr (R == 1) {
+        tile<T, 1, C, A>(t);
+    } else {
+        if (rows == R)
+            tile<T, R, C, A>(t);
+        else
+            run_tile<T, C, A, R - 1>(rows, t);
+    }
+}
+
+// Rows of c one after another in tiles as even as they can be (every tile size costs about the
+// same time as the largest, so 13 rows go as 7 + 6, not as 12 + 1).
+template <class T, int C, Contiguous A>
+[[gnu::noinline]] static void strip(Tile<T> t, int64_t rows) {
+    int64_t tiles = (rows + kTileRows - 1) / kTileRows;
+    while (tiles > 0) {
+        const int64_t size = (rows + tiles - 1) / tiles;
+        run_tile<T, C, A>(size, t);
+        t.a += size * t.a_row;
+        t.c += size * t.c_row;
+        rows -= size;
+        --tiles;
+    }
+}
+
+// All columns of one panel (`width` of them in use) in strips of two vectors, the last perhaps of one.
+template <class T, Contiguous A>
+ONEFOLD_INLINE void panel(Tile<T> t, int64_t rows, int64_t width) {
+    constexpr int64_t step = 2 * lanes<T>;
+    for (; width > lanes<T>; width -= step) {
+        strip<T, 2, A>(t, rows);
+        t.b += step;
+        t.c += step;
+        t.bias += step;
+    }
+    if (width > 0) strip<T, 1, A>(t, rows);
+}
+
+// z = x W + b for a tile of rows; b may be absent.
+template <class T>
+static void linear_forward(const Call& call) {
+    const auto& [z, x, W, b] = reinterpret_cast<const Operand(&)[4]>(call.operand);
+    const int64_t in = W.stride, out = W.width;
+    const int64_t blocks = (in + kBlock - 1) / kBlock;
+    for (int64_t p = 0; p * kPanel < out; ++p) {
+        const int64_t width = out - p * kPanel < kPanel ? out - p * kPanel : kPanel;
+        Tile<T> t;
+        t.c = static_cast<T*>(z.data) + p * kPanel;
+        t.c_row = z.stride;
+        t.a_row = x.stride;
+        t.a_step = 1;
+        t.b_step = kPanel;
+        t.bias = b.data ? static_cast<const T*>(b.data) + p * kPanel : nullptr;
+        for (int64_t block = 0; block < blocks; ++block) {
+            const int64_t k0 = in * block / blocks, k1 = in * (block + 1) / blocks;
+            t.a = static_cast<const T*>(x.data) + k0;
+            t.b = static_cast<const T*>(W.data) + (p * in + k0) * kPanel;
+            t.count = k1 - k0;
+            t.start = block > 0 ? Start::output : b.data ? Start::bias : Start::zero;
+            panel<T, Contiguous::along_chain>(t, call.rows, width);
+        }
+    }
+}
+
+// dx = dz W^T, with W transposed in panels: the forward product without a bias.
+template <class T>
+static void linear_backward(const Call& call) {
+    linear_forward<T>(call);
+}
+
+// Panel rows [begin, end) of G, where panel row p * in + i holds G[i, 32p .. 32p + 31].
+template <class T>
+static void weight_gradient(const Call& call) {
+    const auto& [G, x, dz] = reinterpret_cast<const Operand(&)[3]>(call.operand);
+    const int64_t in = G.stride, out = G.width;
+    const int64_t blocks = (call.rows + kBlock - 1) / kBlock;
+    for (int64_t first = call.begin; first < call.end;) {
+        const int64_t p = first / in, i = first % in;
+        const int64_t count = in - i < call.end - first ? in - i : call.end - first;
+        const int64_t width = out - p * kPanel < kPanel ? out - p * kPanel : kPanel;
+        Tile<T> t;
+        t.c = static_cast<T*>(G.data) + first * kPanel;
+        t.c_row = kPanel;
+        t.a_row = 1;
+        t.a_step = x.stride;
+        t.b_step = dz.stride;
+        t.bias = nullptr;
+        for (int64_t block = 0; block < blocks; ++block) {
+            const int64_t r0 = call.rows * block / blocks, r1 = call.rows * (block + 1) / blocks;
+            t.a = static_cast<const T*>(x.data) + r0 * x.stride + i;
+            t.b = static_cast<const T*>(dz.data) + r0 * dz.stride + p * kPanel;
+            t.count = r1 - r0;
+            t.start = block > 0 || call.resume ? Start::output : Start::zero;
+            panel<T, Contiguous::along_rows>(t, count, width);
+        }
+        // Columns beyond the last one hold products of padding: they stay zero.
+        if (width < kPanel)
+            for (int64_t r = 0; r < count; ++r)
+                for (int64_t c = width; c < kPanel; ++c) t.c[r * kPanel + c] = T(0);
+        first += count;
+    }
+}
+
+// Panels [begin, end) of g: sums of dz over rows.
+template <class T>
+static void bias_gradient(const Call& call) {
+    const auto& [g, dz] = reinterpret_cast<const Operand(&)[2]>(call.operand);
+    for (int64_t p = call.begin; p < call.end; ++p) {
+        const int64_t width = g.width - p * kPanel < kPanel ? g.width - p * kPanel : kPanel;
+        T* out = static_cast<T*>(g.data) + p * kPanel;
+        if (!call.resume)
+            for (int64_t c = 0; c < kPanel; ++c) out[c] = T(0);
+        for (int64_t c = 0; c < width; c += lanes<T>) {
+            const T* d = static_cast<const T*>(dz.data) + p * kPanel + c;
+            Vec<T> sum = load(out + c);
+            for (int64_t r = 0; r < call.rows; ++r) sum = sum + load(d + r * dz.stride);
+            const int64_t left = width - c;
+            if (left < lanes<T>)
+                store_part(out + c, sum, left);
+            else
+                store(out + c, sum);
+        }
+    }
+}
+
+// Wt = W transposed, for panel rows [begin, end) of W (in, out): Wt is (out, in) in panels.
+template <class T>
+static void transpose(const Call& call) {
+    const auto& [Wt, W] = reinterpret_cast<const Operand(&)[2]>(call.operand);
+    const int64_t in = W.stride, out = W.width;
+    for (int64_t first = call.begin; first < call.end;) {
+        const int64_t p = first / in, i0 = first % in;
+        int64_t count = kPanel - i0 % kPanel;  // up to the end of one panel of Wt
+        if (count > in - i0) count = in - i0;
+        if (count > call.end - first) count = call.end - first;
+        const int64_t width = out - p * kPanel < kPanel ? out - p * kPanel : kPanel;
+        const T* from = static_cast<const T*>(W.data) + first * kPanel;
+        T* to = static_cast<T*>(Wt.data) + (i0 / kPanel * out + p * kPanel) * kPanel + i0 % kPanel;
+        for (int64_t j = 0; j < width; ++j)
+            for (int64_t i = 0; i < count; ++i) to[j * kPanel + i] = from[i * kPanel + j];
+        first += count;
+    }
+}
+
+#define ONEFOLD_LINEAR_KERNELS(X) \
+    X(linear_forward) X(linear_backward) X(weight_gradient) X(bias_gradient) X(transpose)
+
 }  // namespace onefold::ONEFOLD_LEVEL
-#define ONEFOLD_LINEAR_KERNELS(X)

@@ -2,8 +2,14 @@
 #include "../kernel.hpp"
 #include "../simd.hpp"
 
+#include "math.hpp"
+
 #include "activations.hpp"
+#include "gather.hpp"
 #include "linear.hpp"
+#include "losses.hpp"
+#include "optimizers.hpp"
+#include "random.hpp"
 
 namespace onefold {
 
@@ -15,8 +21,13 @@ namespace onefold {
 
 KernelTable ONEFOLD_TABLE(ONEFOLD_LEVEL)() {
     static const KernelEntry entries[] = {
+        ONEFOLD_MATH_KERNELS(ONEFOLD_ENTRY)
         ONEFOLD_ACTIVATION_KERNELS(ONEFOLD_ENTRY)
+        ONEFOLD_GATHER_KERNELS(ONEFOLD_ENTRY)
         ONEFOLD_LINEAR_KERNELS(ONEFOLD_ENTRY)
+        ONEFOLD_LOSS_KERNELS(ONEFOLD_ENTRY)
+        ONEFOLD_OPTIMIZER_KERNELS(ONEFOLD_ENTRY)
+        ONEFOLD_RANDOM_KERNELS(ONEFOLD_ENTRY)
     };
     return {ONEFOLD_NAME(ONEFOLD_LEVEL), entries, sizeof entries / sizeof *entries};
 }

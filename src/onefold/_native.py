@@ -8,8 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onefold import _core
+from onefold._core import Executor, Program, Store
 
-__all__ = ["elementwise", "level", "levels"]
+__all__ = [
+    "MAX_THREADS",
+    "PANEL",
+    "Executor",
+    "Program",
+    "Store",
+    "elementwise",
+    "level",
+    "levels",
+    "matmul",
+    "permutation",
+    "random_words",
+]
+
+PANEL: int = _core.PANEL  #: columns of a panel, in which weights are stored
+MAX_THREADS: int = _core.MAX_THREADS
 
 
 def levels() -> list[str]:
@@ -29,3 +45,46 @@ def elementwise(name: str, *inputs: NDArray[np.float64] | Sequence[float] | floa
     operands = [(a.reshape(1, -1), a.size, a.size) for a in (out, *arrays)]
     _core.run_kernel(f"{name}_array", "float64", level(), operands, rows=1)
     return out
+
+
+def random_words(
+    shape: tuple[int, int], seed: int, purpose: int, layer: int, update: int
+) -> NDArray[np.uint32]:
+    """Random words of rows and columns (Philox 4x32-10), shape `shape`."""
+    out = np.empty(shape, dtype=np.uint32)
+    operand = [(out, shape[1], shape[1])]
+    numbers = [float(purpose), float(layer)]
+    _core.run_kernel(
+        "random_words", "float32", level(), operand, shape[0], 0, numbers, seed, update
+    )
+    return out
+
+
+def permutation(rows: int, seed: int, epoch: int) -> NDArray[np.uint32]:
+    """The order of `rows` rows in an epoch, shape (rows,)."""
+    out = np.empty((1, rows), dtype=np.uint32)
+    _core.run_kernel(
+        "permutation", "float32", level(), [(out, rows, rows)], 1, 0, [2.0], seed, epoch
+    )
+    return out[0]
+
+
+def matmul(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """a b in float64, each element one chain over the inner dimension."""
+    rows, inner = a.shape
+    columns = b.shape[1]
+    panels = -(-columns // PANEL)
+    packed = np.zeros((panels, inner, PANEL))
+    padded = np.zeros((inner, panels * PANEL))
+    padded[:, :columns] = b
+    packed[:] = padded.reshape(inner, panels, PANEL).transpose(1, 0, 2)
+    out = np.empty((rows, panels * PANEL))
+    left = np.ascontiguousarray(a)
+    operands = [
+        (out, panels * PANEL, columns),
+        (left, inner, inner),
+        (packed, inner, columns),
+        (None, 0, 0),
+    ]
+    _core.run_kernel("linear_forward", "float64", level(), operands, rows)
+    return np.ascontiguousarray(out[:, :columns])

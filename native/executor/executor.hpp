@@ -1,0 +1,168 @@
+// Runs a program: micro-batch by micro-batch, stage by stage, and the updates between.
+//
+//     for each micro-batch of the batch, rows in order:
+//         rows       tiles of rows in parallel, depth first through the stage's operations
+//         columns    blocks of parameters in parallel, each continuing its chain
+//     update         divide, clip, optimizer, transposed copies: blocks in parallel; fused with the
+//                    columns of the last micro-batch unless the norm of the whole gradient is needed
+//
+// Threads split outputs, never a chain, and rows are independent in a row stage: so neither the
+// micro-batch, nor the row tile, nor the threads can be seen in a result.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "executor/dispatch.hpp"
+#include "executor/memory.hpp"
+#include "executor/program.hpp"
+#include "executor/store.hpp"
+#include "executor/thread_pool.hpp"
+
+namespace onefold {
+
+// An array of the user: rows at a stride, in one of the types that have a gather kernel.
+struct Source {
+    const void* data = nullptr;
+    int64_t stride = 0;  // in elements
+    int64_t element_bytes = 0;
+    std::string gather;  // name of the kernel that reads it
+};
+
+struct Data {
+    Source inputs, targets, weights;
+    const uint32_t* order = nullptr;  // the epoch's order of rows; null: as they stand
+    int64_t rows = 0;
+};
+
+struct Totals {
+    double loss = 0;    // sum of weight * loss, one chain over the rows
+    double weight = 0;  // sum of weights, likewise
+};
+
+enum class Outcome : int { done, time_up, not_finite };
+
+class Executor {
+public:
+    using Poll = std::function<void()>;                              // may throw
+    using Host = std::function<void(int64_t rows, int64_t first_row, const std::vector<Operand>&)>;
+
+    // `gradient` may be null for a program without columns.
+    Executor(Program program, std::shared_ptr<Store> parameters, std::shared_ptr<Store> gradient,
+             uint64_t seed);
+
+    // How updates are made; states as many as the rule's kernel has.
+    void set_update_rule(UpdateRule rule, std::vector<std::shared_ptr<Store>> states);
+
+    Poll poll;  // called every 50 ms or so, between micro-batches
+    Host host;  // runs host stages
+
+    struct Updates {
+        int64_t batch_size = 1;
+        int64_t first_batch = 0;       // in the epoch
+        int64_t count = 0;             // updates wanted
+        uint32_t first_update = 0;     // in the life of the network
+        const double* scalars = nullptr;  // (count, scalar_count): learning rate, decay, ...
+        int64_t scalar_count = 0;
+        double seconds = 0;            // return after the update in which this time is up
+    };
+    struct Result {
+        Outcome outcome = Outcome::done;
+        int64_t updates = 0;
+        Totals last;  // of the last batch
+    };
+    // Batches one after another, an update after each. `totals` is continued over all of them.
+    // An exception (of poll or host) that comes after a finished update is kept for the next call,
+    // so that the caller hears of every update.
+    Result train(const Data& data, const Updates& updates, Totals& totals);
+
+    // From poll: give up the batch at hand; train() returns as if the time were up.
+    void stop() { stop_ = true; }
+
+    // Gradient accumulation by hand: begin, add pieces, then finish or read the gradient.
+    void begin(uint32_t update);
+    void add(const Data& data);
+    const Totals& accumulated() const { return batch_; }
+    bool finish(const double* scalars, int64_t scalar_count);
+
+    // Programs without columns: `width` outputs of every row into `out` (row-major), or the loss.
+    void forward(const Data& data, void* out, int64_t width);
+    Totals evaluate(const Data& data);
+
+    int64_t bytes() const;  // of the arenas and transposed copies
+    double gradient_norm();
+
+private:
+    struct Task {
+        const Operation* operation;
+        Kernel kernel;
+        int64_t begin, end;  // panel rows of the gradient
+    };
+    struct Block {
+        int parameter;
+        int64_t begin, end;
+    };
+
+    void bind();
+    void set_data(const Data& data);
+    const Source& source_of(int external) const;
+    Operand resolve(const Reference& reference, int64_t first, int64_t row, int worker) const;
+    Call make_call(const Operation& operation, int64_t first, int64_t row, int worker) const;
+    int threads_for(double operations) const;
+    void poll_if_due();
+
+    void begin_batch(uint32_t update);
+    bool micro_batches(int64_t first, int64_t rows, const double* scalars, int64_t scalar_count);
+    void row_stage(size_t stage, int64_t first, int64_t rows);
+    void host_stage(size_t stage, int64_t rows);
+    void column_stage(size_t stage, int64_t rows, bool fuse);
+    void add_totals(int64_t first, int64_t rows);
+
+    double reciprocal() const;
+    void prepare_update(const double* scalars, int64_t scalar_count, double factor);
+    bool update_stage(const double* scalars, int64_t scalar_count);
+    void update_block(int parameter, int64_t begin, int64_t end);
+    void transpose_block(int parameter, int64_t begin, int64_t end);
+    void refresh_transposed();
+    void updated();
+
+    Program program_;
+    std::shared_ptr<Store> parameters_, gradient_;
+    uint64_t seed_;
+    std::mutex mutex_;  // one caller at a time; others wait
+
+    Memory micro_batch_arena_;
+    std::vector<Memory> tile_arenas_;  // one a thread
+    std::vector<Memory> transposed_;   // one a parameter, empty where none is kept
+    uint64_t packed_version_ = ~uint64_t(0);
+    Memory norm_blocks_;
+
+    std::vector<std::vector<Kernel>> kernels_;     // of every stage's operations
+    std::vector<std::vector<Task>> column_tasks_;  // of every column stage
+    std::vector<Block> blocks_;                    // of the update
+    Kernel transpose_ = nullptr, squared_norm_ = nullptr, update_ = nullptr;
+    double row_cost_ = 0, column_cost_ = 0;  // operations for each row
+
+    UpdateRule rule_;
+    std::vector<std::shared_ptr<Store>> states_;
+    std::vector<double> update_numbers_[2];  // without and with weight decay
+
+    // The batch at hand.
+    Data data_;
+    void* output_ = nullptr;
+    int64_t output_width_ = 0;
+    uint32_t update_number_ = 0;
+    int64_t batch_row_ = 0;  // rows of the batch before this micro-batch
+    bool started_ = false;   // whether the gradient's chains have begun
+    Totals batch_;
+    std::atomic<bool> stop_{false};
+    std::exception_ptr pending_;
+    std::chrono::steady_clock::time_point last_poll_;
+};
+
+}  // namespace onefold

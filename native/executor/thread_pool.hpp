@@ -1,0 +1,64 @@
+// Threads that take numbered tasks until none is left.
+//
+// Which thread runs a task never matters to the result: tasks write to places of their own. The
+// caller works too and waits for tasks, not for threads: a thread that the operating system has put
+// aside, or that wakes late, holds nobody up. Workers spin for a short while and then sleep.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace onefold {
+
+class ThreadPool {
+public:
+    // Runs task(context, number, worker) for each number below `tasks`, on up to `threads` threads;
+    // worker is below `threads`, and two tasks that run at once have different ones. When another
+    // caller has the threads, the caller does all of it by itself.
+    using Task = void (*)(void* context, int64_t number, int worker);
+    void run(int threads, int64_t tasks, Task task, void* context);
+
+    template <class F>
+    void run(int threads, int64_t tasks, F&& f) {
+        run(
+            threads, tasks,
+            [](void* context, int64_t number, int worker) {
+                (*static_cast<std::remove_reference_t<F>*>(context))(number, worker);
+            },
+            &f);
+    }
+
+    static constexpr int kMaxThreads = 255;
+
+    // The pool of the process; a forked child gets one of its own.
+    static ThreadPool& shared();
+
+    ThreadPool() = default;
+    ~ThreadPool();
+    ThreadPool(const ThreadPool&) = delete;
+    ThreadPool& operator=(const ThreadPool&) = delete;
+
+private:
+    void grow(int threads);
+    void work(int worker);
+    bool take(uint64_t& seen, int worker);
+
+    // The job: written by the caller before it publishes `ticket_`, read by those who took a task.
+    Task task_ = nullptr;
+    void* context_ = nullptr;
+    int64_t tasks_ = 0;
+    // 32 bits: number of the job; 8 bits: threads that may take part; 24 bits: tasks not yet taken.
+    alignas(64) std::atomic<uint64_t> ticket_{0};
+    alignas(64) std::atomic<int64_t> done_{0};
+    alignas(64) std::atomic<uint32_t> signal_{0};  // grows with each job; sleepers wait on it
+    std::atomic<int> sleepers_{0};
+    std::atomic<bool> stop_{false};
+    std::mutex busy_;
+    std::vector<std::thread> workers_;
+};
+
+}  // namespace onefold

@@ -1,0 +1,65 @@
+// Copies between a user's array and row buffers: rows of the source in the order of the data.
+//
+//   gather   out[r, c] = T(source[order[r], c]), or source[r, c] where order is null
+//   scatter  out[r, c] = x[r, c]
+//   add      out[r, c] = a[r, c] + b[r, c]: gradients of a value that two operations read, in that order
+//
+// Shapes: out (rows, width), source (any rows, width) at its own stride. Writes by `=`. The conversion
+// rounds once (float64 to float32) or not at all; class labels stay integers.
+#pragma once
+
+namespace onefold::ONEFOLD_LEVEL {
+
+template <class From, class To>
+ONEFOLD_INLINE void gather_rows(const Call& call) {
+    const int64_t width = call.operand[0].width;
+    for (int64_t r = 0; r < call.rows; ++r) {
+        const int64_t row = call.order ? int64_t(call.order[r]) : r;
+        To* out = data<To>(call, 0) + r * call.operand[0].stride;
+        const From* source = data<const From>(call, 1) + row * call.operand[1].stride;
+        for (int64_t c = 0; c < width; ++c) out[c] = To(source[c]);
+    }
+}
+
+template <class T>
+static void gather_float32(const Call& call) {
+    gather_rows<float, T>(call);
+}
+
+template <class T>
+static void gather_float64(const Call& call) {
+    gather_rows<double, T>(call);
+}
+
+template <class T>
+static void gather_uint8(const Call& call) {
+    gather_rows<uint8_t, T>(call);
+}
+
+template <class T>
+static void gather_labels(const Call& call) {
+    gather_rows<int32_t, int32_t>(call);
+}
+
+template <class T>
+static void scatter(const Call& call) {
+    for (int64_t r = 0; r < call.rows; ++r)
+        memcpy(data<T>(call, 0) + r * call.operand[0].stride, data<T>(call, 1) + r * call.operand[1].stride,
+               size_t(call.operand[0].width) * sizeof(T));
+}
+
+template <class T>
+static void add(const Call& call) {
+    const int64_t width = call.operand[0].width;
+    for (int64_t r = 0; r < call.rows; ++r) {
+        T* out = data<T>(call, 0) + r * call.operand[0].stride;
+        const T* a = data<const T>(call, 1) + r * call.operand[1].stride;
+        const T* b = data<const T>(call, 2) + r * call.operand[2].stride;
+        for (int64_t c = 0; c < width; ++c) out[c] = a[c] + b[c];
+    }
+}
+
+#define ONEFOLD_GATHER_KERNELS(X) \
+    X(gather_float32) X(gather_float64) X(gather_uint8) X(gather_labels) X(scatter) X(add)
+
+}  // namespace onefold::ONEFOLD_LEVEL

@@ -1,0 +1,240 @@
+// Losses: the value and the gradient of every row, computed together.
+//
+// Operands: 0 loss (rows, 1) float64, 1 dz (rows, outputs) or null, 2 z (rows, outputs), 3 y: targets
+// (rows, outputs), or int32 labels (rows, 1) in the kernels that end in _labels, 4 w (rows, 1) or null.
+// Writes by `=`: loss[r] = w[r] * l[r] in float64, dz[r, c] = w[r] * dl/dz[r, c]. dz may be z.
+// The losses of several outputs are means over outputs (a sum times 1 / outputs), those over classes are
+// sums; both are 16 interleaved chains joined by one tree. call.numbers hold the options.
+// A z that is not finite gives a loss that is not finite.
+#pragma once
+
+namespace onefold::ONEFOLD_LEVEL {
+
+// One row of one loss.
+template <class T>
+struct LossRow {
+    double* loss;
+    T* dz;  // null: the loss alone
+    const T* z;
+    const T* y;
+    int32_t label;
+    T weight;
+    int64_t outputs;
+    const double* p;
+};
+
+template <class T, bool Labels, class F>
+ONEFOLD_INLINE void for_rows(const Call& call, F f) {
+    for (int64_t r = 0; r < call.rows; ++r) {
+        LossRow<T> row;
+        row.loss = data<double>(call, 0) + r * call.operand[0].stride;
+        row.dz = call.operand[1].data ? data<T>(call, 1) + r * call.operand[1].stride : nullptr;
+        row.z = data<const T>(call, 2) + r * call.operand[2].stride;
+        row.y = Labels ? nullptr : data<const T>(call, 3) + r * call.operand[3].stride;
+        row.label = Labels ? data<const int32_t>(call, 3)[r * call.operand[3].stride] : 0;
+        row.weight = call.operand[4].data ? data<const T>(call, 4)[r * call.operand[4].stride] : T(1);
+        row.outputs = call.operand[2].width;
+        row.p = call.numbers;
+        f(row);
+    }
+}
+
+// A loss that is a mean of terms, one for each output: f(z, y, slope) returns the term and sets its
+// derivative.
+template <class T, class F>
+ONEFOLD_INLINE void mean_loss(const Call& call, F f) {
+    for_rows<T, false>(call, [&](const LossRow<T>& row) __attribute__((always_inline)) {
+        const T share = T(1) / T(row.outputs);
+        const T scale = row.weight * share;
+        const T sum = row_sum<T>(row.outputs, [&](int64_t c, int64_t n) __attribute__((always_inline)) {
+            Vec<T> slope;
+            const Vec<T> term = f(load_part(row.z + c, n), load_part(row.y + c, n), slope);
+            if (row.dz) store_part(row.dz + c, slope * scale, n);
+            return term;
+        });
+        *row.loss = double(row.weight) * double(sum * share);
+    });
+}
+
+#define ONEFOLD_MEAN_LOSS(name, ...)                                                               \
+    template <class T>                                                                             \
+    static void name(const Call& call) {                                                           \
+        [[maybe_unused]] const double* p = call.numbers;                                           \
+        mean_loss<T>(call, [=](Vec<T> z, Vec<T> y, Vec<T>& slope) __attribute__((always_inline)) { \
+            __VA_ARGS__                                                                            \
+        });                                                                                        \
+    }
+
+template <class T>
+ONEFOLD_INLINE Vec<T> sign_of(Vec<T> x) {
+    const Vec<T> one = broadcast(T(1));
+    return select(x > Vec<T>{}, one, select(x < Vec<T>{}, -one, x));
+}
+
+// (z - y)^2
+ONEFOLD_MEAN_LOSS(squared_error, const Vec<T> e = z - y; slope = e + e; return e * e;)
+
+// |z - y|; the derivative is 0 where they are equal
+ONEFOLD_MEAN_LOSS(absolute_error, const Vec<T> e = z - y; slope = sign_of<T>(e); return abs(e);)
+
+// e^2 / 2 up to |e| = p0, then p0 |e| - p0^2 / 2 (Huber 1964)
+ONEFOLD_MEAN_LOSS(huber, const Vec<T> e = z - y; const Vec<T> a = abs(e);
+                  const T delta = T(p[0]); const IVec<T> near = a <= delta;
+                  slope = select(near, e, delta * sign_of<T>(e));
+                  return select(near, e * e * T(0.5), delta * (a - T(0.5 * p[0])));)
+
+// log(cosh(e)) = |e| + log1p(exp(-2 |e|)) - log 2; by log1p(sinh^2) / 2 near zero, without cancellation
+ONEFOLD_MEAN_LOSS(log_cosh, const Vec<T> e = z - y; const Vec<T> a = abs(e); slope = tanh_of<T>(e);
+                  const Vec<T> t = expm1_of<T>(select(a < T(1), a, broadcast(T(1))));
+                  const Vec<T> sinh = T(0.5) * (t + t / (t + T(1)));
+                  const Vec<T> small = T(0.5) * log1p_of<T>(sinh * sinh);
+                  const Vec<T> large = a + (log1p_of<T>(exp_of<T>(a * T(-2))) - T(0.69314718055994531));
+                  return select(a < T(1), small, large);)
+
+// p0 e above the prediction, (p0 - 1) e below, e = y - z (Koenker and Bassett 1978)
+ONEFOLD_MEAN_LOSS(quantile, const Vec<T> e = y - z; const T high = T(p[0]); const T low = T(p[0] - 1);
+                  slope = select(e > Vec<T>{}, broadcast(-high), select(e < Vec<T>{}, broadcast(-low), e));
+                  return select(e > Vec<T>{}, e * high, e * low);)
+
+// z is the logarithm of the rate: exp(z) - y z
+ONEFOLD_MEAN_LOSS(poisson_log, const Vec<T> rate = exp_of<T>(z); slope = rate - y; return fma(-y, z, rate);)
+
+// z is the rate: z - y log(z + p0)
+ONEFOLD_MEAN_LOSS(poisson, const Vec<T> safe = z + T(p[0]); slope = T(1) - y / safe;
+                  return fma(-y, log_of<T>(safe), z);)
+
+// softplus(z) - t z with t = y (1 - p0) + p0 / 2
+ONEFOLD_MEAN_LOSS(sigmoid_cross_entropy, const Vec<T> t = fma(y, broadcast(T(1 - p[0])), broadcast(T(p[0] / 2)));
+                  slope = sigmoid_of<T>(z) - t; return softplus_of<T>(z) - t * z;)
+
+// max(1 - y z, 0) for y in {-1, 1}
+ONEFOLD_MEAN_LOSS(hinge, const Vec<T> m = T(1) - y * z; const IVec<T> inside = m <= Vec<T>{};
+                  slope = select(inside, Vec<T>{}, -y); return select(inside, Vec<T>{}, m);)
+
+// max(1 - y z, 0)^2
+ONEFOLD_MEAN_LOSS(squared_hinge, const Vec<T> m = T(1) - y * z; const IVec<T> inside = m <= Vec<T>{};
+                  const Vec<T> kept = select(inside, Vec<T>{}, m);
+                  slope = -y * (kept + kept); return kept * kept;)
+
+// The gradient of a softmax loss, scaled: (softmax(z) * mass - target) * weight, for target(c, n).
+template <class T, class F>
+ONEFOLD_INLINE void softmax_slope(const LossRow<T>& row, T total, T mass, F target) {
+    if (!row.dz) return;
+    for (int64_t c = 0; c < row.outputs; c += lanes<T>) {
+        const int64_t n = row.outputs - c < lanes<T> ? row.outputs - c : lanes<T>;
+        const Vec<T> probability = exp_of<T>(load_part(row.z + c, n) - broadcast(total));
+        store_part(row.dz + c, fma(probability, broadcast(mass), -target(c, n)) * row.weight, n);
+    }
+}
+
+// -sum t log softmax(z) = sum(t) logsumexp(z) - sum(t z), t = y (1 - p0) + p0 / classes
+template <class T>
+static void softmax_cross_entropy(const Call& call) {
+    for_rows<T, false>(call, [&](const LossRow<T>& row) __attribute__((always_inline)) {
+        const T keep = T(1 - row.p[0]), floor = T(row.p[0] / double(row.outputs));
+        const auto target = [&](int64_t c, int64_t n) __attribute__((always_inline)) {
+            return fma(load_part(row.y + c, n), broadcast(keep), broadcast(floor));
+        };
+        const T total = log_sum_exp(row.z, row.outputs);
+        const T mass = row_sum<T>(row.outputs, target);
+        const T loss = row_sum<T>(row.outputs, [&](int64_t c, int64_t n) __attribute__((always_inline)) {
+            return target(c, n) * (broadcast(total) - load_part(row.z + c, n));
+        });
+        *row.loss = double(row.weight) * double(loss);
+        softmax_slope<T>(row, total, mass, target);
+    });
+}
+
+// The same with t = 1 for the label's class and 0 for the others, before smoothing.
+template <class T>
+static void softmax_cross_entropy_labels(const Call& call) {
+    for_rows<T, true>(call, [&](const LossRow<T>& row) __attribute__((always_inline)) {
+        const T keep = T(1 - row.p[0]), floor = T(row.p[0] / double(row.outputs));
+        const T total = log_sum_exp(row.z, row.outputs);
+        T loss = keep * (total - row.z[row.label]);
+        if (floor != T(0)) {
+            const T spread = row_sum<T>(row.outputs, [&](int64_t c, int64_t n) __attribute__((always_inline)) {
+                return broadcast(total) - load_part(row.z + c, n);
+            });
+            loss = fma(floor, spread, loss);
+        }
+        *row.loss = double(row.weight) * double(loss);
+        const T own = keep * row.weight;
+        softmax_slope<T>(row, total, T(1), [&](int64_t, int64_t) __attribute__((always_inline)) {
+            return broadcast(floor);
+        });
+        if (row.dz) row.dz[row.label] = row.dz[row.label] - own;
+    });
+}
+
+// y log y, 0 for y = 0
+template <class T>
+ONEFOLD_INLINE Vec<T> y_log_y(Vec<T> y) {
+    return select(y > Vec<T>{}, y * log_of<T>(y), Vec<T>{});
+}
+
+// sum y (log y - log softmax(z))
+template <class T>
+static void softmax_kl_divergence(const Call& call) {
+    for_rows<T, false>(call, [&](const LossRow<T>& row) __attribute__((always_inline)) {
+        const auto target = [&](int64_t c, int64_t n) __attribute__((always_inline)) {
+            return load_part(row.y + c, n);
+        };
+        const T total = log_sum_exp(row.z, row.outputs);
+        const T mass = row_sum<T>(row.outputs, target);
+        const T loss = row_sum<T>(row.outputs, [&](int64_t c, int64_t n) __attribute__((always_inline)) {
+            const Vec<T> y = target(c, n);
+            return y_log_y<T>(y) + y * (broadcast(total) - load_part(row.z + c, n));
+        });
+        *row.loss = double(row.weight) * double(loss);
+        softmax_slope<T>(row, total, mass, target);
+    });
+}
+
+// z are probabilities: sum y log(y / max(z, p0))
+template <class T>
+static void kl_divergence(const Call& call) {
+    for_rows<T, false>(call, [&](const LossRow<T>& row) __attribute__((always_inline)) {
+        const T least = T(row.p[0]);
+        const T loss = row_sum<T>(row.outputs, [&](int64_t c, int64_t n) __attribute__((always_inline)) {
+            const Vec<T> y = load_part(row.y + c, n), z = load_part(row.z + c, n);
+            const IVec<T> low = z < least;
+            const Vec<T> safe = select(low, broadcast(least), z);
+            if (row.dz) store_part(row.dz + c, select(low, Vec<T>{}, -y / safe) * row.weight, n);
+            return y_log_y<T>(y) - y * log_of<T>(safe);
+        });
+        *row.loss = double(row.weight) * double(loss);
+    });
+}
+
+// 1 - y.z / (|y| |z|); 1 where either is zero, with no gradient
+template <class T>
+static void cosine_similarity(const Call& call) {
+    for_rows<T, false>(call, [&](const LossRow<T>& row) __attribute__((always_inline)) {
+        const auto product = [&](const T* a, const T* b) __attribute__((always_inline)) {
+            return row_sum<T>(row.outputs, [&](int64_t c, int64_t n) __attribute__((always_inline)) {
+                return load_part(a + c, n) * load_part(b + c, n);
+            });
+        };
+        const T yz = product(row.y, row.z), yy = product(row.y, row.y), zz = product(row.z, row.z);
+        const T norms = sqrt(yy) * sqrt(zz);
+        const bool none = norms == T(0);
+        const T cosine = none ? T(0) : yz / norms;
+        *row.loss = double(row.weight) * double(T(1) - cosine);
+        if (!row.dz) return;
+        // d/dz = -(y / norms - cosine z / |z|^2)
+        const T a = none ? T(0) : -row.weight / norms, b = none ? T(0) : row.weight * (cosine / zz);
+        for (int64_t c = 0; c < row.outputs; c += lanes<T>) {
+            const int64_t n = row.outputs - c < lanes<T> ? row.outputs - c : lanes<T>;
+            const Vec<T> along = load_part(row.z + c, n) * b;
+            store_part(row.dz + c, fma(load_part(row.y + c, n), broadcast(a), along), n);
+        }
+    });
+}
+
+#define ONEFOLD_LOSS_KERNELS(X)                                                               \
+    X(squared_error) X(absolute_error) X(huber) X(log_cosh) X(quantile) X(poisson_log)        \
+    X(poisson) X(sigmoid_cross_entropy) X(hinge) X(squared_hinge) X(softmax_cross_entropy)    \
+    X(softmax_cross_entropy_labels) X(softmax_kl_divergence) X(kl_divergence) X(cosine_similarity)
+
+}  // namespace onefold::ONEFOLD_LEVEL

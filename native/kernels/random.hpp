@@ -1,0 +1,114 @@
+// Philox 4x32-10 (Salmon et al. 2011): random numbers that are indexed, not consumed.
+//
+// Key: the 64-bit seed. Counter: (c0, row, update or epoch, purpose << 24 | layer). Column c of a row has
+// c0 = (c / 64) * 16 + c % 16 and word (c % 64) / 16 of that counter's four, so that sixteen counters
+// computed side by side give 64 columns one after another. Integers only: exact everywhere.
+#pragma once
+
+namespace onefold::ONEFOLD_LEVEL {
+
+enum Purpose : uint32_t { kInitialWeights = 1, kOrder = 2, kDropout = 3, kSplit = 4 };
+
+inline constexpr int kPhiloxColumns = 64;
+
+// words[w * 16 + i]: word w of the counter (first + i, row, update, purpose_layer).
+ONEFOLD_INLINE void philox64(uint64_t seed, uint32_t first, uint32_t row, uint32_t update,
+                             uint32_t purpose_layer, uint32_t* words) {
+    uint32_t a[16], b[16], c[16], d[16];
+    for (uint32_t i = 0; i < 16; ++i) {
+        a[i] = first + i;
+        b[i] = row;
+        c[i] = update;
+        d[i] = purpose_layer;
+    }
+    uint32_t key0 = uint32_t(seed), key1 = uint32_t(seed >> 32);
+    for (int round = 0; round < 10; ++round) {
+        for (int i = 0; i < 16; ++i) {
+            const uint64_t p = uint64_t(a[i]) * 0xD2511F53u, q = uint64_t(c[i]) * 0xCD9E8D57u;
+            a[i] = uint32_t(q >> 32) ^ b[i] ^ key0;
+            c[i] = uint32_t(p >> 32) ^ d[i] ^ key1;
+            b[i] = uint32_t(q);
+            d[i] = uint32_t(p);
+        }
+        key0 += 0x9E3779B9u;
+        key1 += 0xBB67AE85u;
+    }
+    for (int i = 0; i < 16; ++i) {
+        words[i] = a[i];
+        words[16 + i] = b[i];
+        words[32 + i] = c[i];
+        words[48 + i] = d[i];
+    }
+}
+
+// Operand 0: uint32 (rows, width). Numbers: purpose, layer.
+template <class T>
+static void random_words(const Call& call) {
+    const uint32_t key = uint32_t(call.numbers[0]) << 24 | uint32_t(call.numbers[1]);
+    const int64_t width = call.operand[0].width;
+    for (int64_t r = 0; r < call.rows; ++r) {
+        uint32_t* out = data<uint32_t>(call, 0) + r * call.operand[0].stride;
+        for (int64_t c = 0; c < width; c += kPhiloxColumns) {
+            uint32_t words[kPhiloxColumns];
+            philox64(call.seed, uint32_t(c / 4), uint32_t(call.first_row + r), call.update, key, words);
+            const int64_t count = width - c < kPhiloxColumns ? width - c : kPhiloxColumns;
+            memcpy(out + c, words, size_t(count) * sizeof(uint32_t));
+        }
+    }
+}
+
+// Operand 0: uint32 (1, n), filled with an order of 0 .. n-1 by Fisher and Yates from the end; place i
+// swaps with the high half of (64 random bits) * (i + 1). The bits of place i are the words of column
+// 2 i and 2 i + 1 of row 0. The bias of that product is below n / 2^64. Numbers: purpose.
+template <class T>
+static void permutation(const Call& call) {
+    uint32_t* order = data<uint32_t>(call, 0);
+    const int64_t n = call.operand[0].width;
+    for (int64_t i = 0; i < n; ++i) order[i] = uint32_t(i);
+    uint32_t words[kPhiloxColumns];
+    int64_t block = -1;
+    for (int64_t i = n - 1; i > 0; --i) {
+        if (2 * i / kPhiloxColumns != block) {
+            block = 2 * i / kPhiloxColumns;
+            philox64(call.seed, uint32_t(block * 16), 0, call.update, uint32_t(call.numbers[0]) << 24, words);
+        }
+        const int64_t at = 2 * i % kPhiloxColumns;
+        const uint64_t bits = uint64_t(words[at]) << 32 | words[at + 1];
+        const int64_t j = int64_t(uint64_t((unsigned __int128)bits * uint64_t(i + 1) >> 64));
+        const uint32_t kept = order[i];
+        order[i] = order[j];
+        order[j] = kept;
+    }
+}
+
+// Inverted dropout: y = x * keep[r, c] / (1 - rate); keep when the element's word is at least rate * 2^32.
+// The mask of row r is that of position call.first_row + r of the batch, so it does not depend on how
+// the batch is cut; the backward pass draws it again instead of keeping it.
+// Operands: y, x (backward: dx, dy), in place or not. Numbers: rate, layer. Writes by `=`.
+template <class T>
+static void dropout_forward(const Call& call) {
+    const double rate = call.numbers[0];
+    const uint32_t threshold = uint32_t(rate * 4294967296.0);
+    const T scale = T(1 / (1 - rate));
+    const uint32_t key = uint32_t(kDropout) << 24 | uint32_t(call.numbers[1]);
+    const int64_t width = call.operand[0].width;
+    for (int64_t r = 0; r < call.rows; ++r) {
+        T* y = data<T>(call, 0) + r * call.operand[0].stride;
+        const T* x = data<const T>(call, 1) + r * call.operand[1].stride;
+        for (int64_t c = 0; c < width; c += kPhiloxColumns) {
+            uint32_t words[kPhiloxColumns];
+            philox64(call.seed, uint32_t(c / 4), uint32_t(call.first_row + r), call.update, key, words);
+            const int64_t count = width - c < kPhiloxColumns ? width - c : kPhiloxColumns;
+            for (int64_t i = 0; i < count; ++i) y[c + i] = words[i] >= threshold ? x[c + i] * scale : T(0);
+        }
+    }
+}
+
+template <class T>
+static void dropout_backward(const Call& call) {
+    dropout_forward<T>(call);
+}
+
+#define ONEFOLD_RANDOM_KERNELS(X) X(random_words) X(permutation) X(dropout_forward) X(dropout_backward)
+
+}  // namespace onefold::ONEFOLD_LEVEL

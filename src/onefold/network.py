@@ -1,0 +1,608 @@
+"""The network: the object that users hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from onefold import _native, optim
+from onefold._errors import OptionError
+from onefold.nn import losses
+from onefold.nn.layers import Dense, Layer, layer_config, layer_from_config
+from onefold.train import arrays
+from onefold.train.accumulation import Accumulation
+from onefold.train.budget import Budget, Plan, thread_count
+from onefold.train.callbacks import Callback, History, Progress
+from onefold.train.loop import Options, Training
+from onefold.train.programs import Architecture
+from onefold.train.session import Evaluator, Session, prepare
+from onefold.train.state import OptimizerState, Parameters, State
+
+if TYPE_CHECKING:
+    from onefold.nn.losses import Loss
+    from onefold.optim import Optimizer
+
+Array = NDArray[Any]
+#: Rows that prediction takes at a time: enough for all threads, few enough to notice Ctrl-C.
+_PREDICT_ROWS = 16384
+
+
+class Network:
+    """A network of layers, trained to the same bits whatever memory and threads it gets.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        From the first to the last, at least one of them `Dense`.
+    inputs : int
+        Columns of the data.
+    seed : int, default 0
+        Keys the initial weights, the orders of rows and the dropout masks.
+    dtype : {"float32", "float64"}, default "float32"
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+    inputs, outputs : int
+    extra : dict
+        JSON values kept in the model file.
+
+    Raises
+    ------
+    OptionError
+        No layers, a layer that is not one, an unknown dtype, a bad width or seed.
+
+    Examples
+    --------
+    >>> import numpy as np, onefold as of
+    >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
+    >>> net = of.Network([of.Dense(1)], inputs=1, seed=0)
+    >>> history = net.fit(x, 3 * x[:, 0] + 1, loss="squared_error", optimizer=of.SGD(0.1),
+    ...                   epochs=100, batch_size=16)
+    >>> net.predict(np.zeros((1, 1), np.float32)).round(3)
+    array([[1.]], dtype=float32)
+    """
+
+    def __init__(
+        self, layers: Sequence[Layer], inputs: int, *, seed: int = 0, dtype: str = "float32"
+    ) -> None:
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                raise OptionError(f"a layer is Dense(...), Dropout(...) or the like, not {layer!r}")
+        if not any(isinstance(layer, Dense) for layer in layers):
+            raise OptionError("a network needs at least one Dense layer")
+        if isinstance(inputs, bool) or not hasattr(inputs, "__index__") or int(inputs) < 1:
+            raise OptionError(f"inputs is the number of columns, from 1 up, not {inputs!r}")
+        if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) < 2**64:
+            raise OptionError(f"seed is an integer from 0 to 2**64 - 1, not {seed!r}")
+        name = str(np.dtype(dtype)) if dtype in ("float32", "float64", np.float32, np.float64) else ""
+        if not name:
+            raise OptionError(f"dtype is 'float32' or 'float64', not {dtype!r}")
+        self.layers = tuple(layers)
+        self.inputs = int(inputs)
+        self.extra: dict[str, Any] = {}
+        self._architecture = Architecture.of(self.layers, self.inputs, name)
+        self._state = State(Parameters(self._architecture), int(seed))
+        self._optimizers: WeakKeyDictionary[Optimizer, OptimizerState] = WeakKeyDictionary()
+        self._predictors: dict[tuple[str | None, int], _native.Executor] = {}
+        self._link: str | None = None  # of the loss it was trained with
+        self._initialize()
+
+    def _initialize(self) -> None:
+        counts: dict[int, int] = {}
+        for name, key, spec in self._architecture.parameters:
+            place = counts.get(key, 0)
+            counts[key] = place + 1
+            values = spec.initializer(
+                spec.matrix, self.seed, key, place, np.dtype(self._architecture.dtype)
+            )
+            self._state.parameters.set(name, values.reshape(spec.shape))
+
+    # What it is.
+
+    @property
+    def outputs(self) -> int:
+        """Width of the output."""
+        return self._architecture.outputs
+
+    @property
+    def seed(self) -> int:
+        """The seed given at the start."""
+        return self._state.seed
+
+    @property
+    def dtype(self) -> str:
+        """"float32" or "float64"."""
+        return self._architecture.dtype
+
+    @property
+    def updates(self) -> int:
+        """Updates made in the network's life."""
+        return self._state.updates
+
+    @property
+    def parameters(self) -> Mapping[str, Array]:
+        """Every parameter by name: "dense_0.weight" (inputs, units), "dense_0.bias" (units,).
+
+        Reading gives a copy, row-major; assigning to an entry replaces the parameter.
+        """
+        return ParameterView(self._state.parameters)
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of weights and biases."""
+        return sum(spec.matrix[0] * spec.matrix[1] for _, _, spec in self._architecture.parameters)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the parameters in canonical order, as 64 hexadecimal digits.
+
+        Two networks with the same fingerprint have the same bits in every parameter.
+        """
+        return self._state.parameters.fingerprint()
+
+    def summary(self) -> str:
+        """The layers as a table: output width, neurons, synapses and parameters."""
+        width = self.inputs
+        rows = [("layer", "kind", "outputs", "parameters")]
+        for name, _, _, layer in self._architecture.layers:
+            count = sum(spec.matrix[0] * spec.matrix[1] for spec in layer.parameters(width))
+            width = layer.outputs(width)
+            rows.append((name, repr(layer), f"{width:,}", f"{count:,}"))
+        sizes = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = [
+            f"{a:<{sizes[0]}}  {b:<{sizes[1]}}  {c:>{sizes[2]}}  {d:>{sizes[3]}}" for a, b, c, d in rows
+        ]
+        return "\n".join([*lines, f"{self.parameter_count:,} parameters, {self.dtype}"])
+
+    def __repr__(self) -> str:
+        return f"Network({list(self.layers)!r}, inputs={self.inputs}, seed={self.seed}, dtype={self.dtype!r})"
+
+    # Training.
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: str | Loss = "squared_error",
+        optimizer: str | Optimizer = "adam",
+        epochs: int = 10,
+        batch_size: int = 32,
+        micro_batch: int | str = "auto",
+        memory: int | float | str | None = None,
+        sample_weight: ArrayLike | None = None,
+        validation: tuple[Any, ...] | None = None,
+        shuffle: bool = True,
+        stop_below: float | None = None,
+        patience: int | None = None,
+        min_delta: float = 0.0,
+        time_limit: float | None = None,
+        threads: int | None = None,
+        callbacks: Sequence[Callback] = (),
+        verbose: int | None = None,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: float = 30.0,
+        resume: bool = False,
+    ) -> History:
+        """Train by mini-batch gradient descent until something says stop.
+
+        Parameters
+        ----------
+        X : array, shape (rows, inputs)
+            float32, float64 and uint8 are read where they lie; other numbers are copied.
+        y : array, shape (rows,) or (rows, outputs)
+            Targets, or integer class labels for a cross-entropy.
+        loss : str or Loss
+            "squared_error", "cross_entropy", ... or a function wrapped in `CustomLoss`.
+        optimizer : str or Optimizer
+            An optimizer object keeps its state for this network from one call to the next.
+        epochs : int
+        batch_size : int
+            Rows of an update: this shapes the result. The last batch of an epoch may be smaller.
+        micro_batch : int or "auto"
+            Rows that run at a time: this does not shape the result.
+        memory : int or str, optional
+            Budget for everything that training holds besides the data, such as "200MB".
+        sample_weight : array, shape (rows,), optional
+            Zero or more; the gradient is the weighted sum divided by the weights' sum.
+        validation : (X, y) or (X, y, sample_weight), optional
+        shuffle : bool
+            Whether each epoch has an order of its own. A batch of all rows takes them as they stand.
+        stop_below : float, optional
+            Stop after the epoch whose mean training loss is below this.
+        patience : int, optional
+            Stop after so many epochs without a better validation loss (training loss where there
+            is no validation set), and go back to the best epoch's parameters.
+        min_delta : float
+            How much better a loss must be to count.
+        time_limit : float, optional
+            Seconds.
+        threads : int, optional
+            All processors by default; this does not shape the result.
+        callbacks : sequence of Callback
+        verbose : int, optional
+            0 shows nothing, 1 a progress bar on a terminal or else a line an epoch; by default a
+            bar where there is a terminal.
+        checkpoint : path, optional
+            File that is kept up to date, and left behind by Ctrl-C.
+        checkpoint_every : float
+            Seconds between checkpoints.
+        resume : bool
+            Go on from the checkpoint if there is one; the result has the bits of a run that was
+            never interrupted.
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        ShapeError, DtypeError, DataError, OptionError
+            Arrays or options that cannot be.
+        BudgetError
+            `memory` is too small; says the least that would do.
+        DivergedError
+            The loss stopped being finite; the last good parameters are kept.
+        """
+        chosen_loss = losses.get(loss)
+        chosen_optimizer = optim.get(optimizer)
+        options = _options(
+            epochs, batch_size, shuffle, stop_below, patience, min_delta, time_limit, checkpoint,
+            checkpoint_every, resume,
+        )  # fmt: skip
+        x, targets, weights = prepare(self._architecture, chosen_loss, X, y, sample_weight)
+        options_batch = min(options.batch_size, len(x))
+        session = Session(
+            self._architecture,
+            self._state,
+            chosen_loss,
+            labels=targets.labels,
+            weighted=weights is not None,
+            batch_size=options_batch,
+            micro_batch=micro_batch,
+            memory=memory,
+            threads=threads,
+            optimizer=chosen_optimizer,
+            optimizer_state=self._optimizer_state(chosen_optimizer),
+            ordered=len(x) if shuffle and options_batch < len(x) else 0,
+        )
+        held_out = None
+        if validation is not None:
+            held_out = self._validation(validation, chosen_loss, threads)
+        all_callbacks = list(callbacks)
+        if verbose or verbose is None:
+            progress = Progress(options.epochs)
+            if verbose or progress.bar:
+                all_callbacks.append(progress)
+        for callback in all_callbacks:
+            if not isinstance(callback, Callback):
+                raise OptionError(f"a callback is an onefold.Callback, not {callback!r}")
+            callback.network = self
+        description = {
+            "network": self._config(),
+            "loss": chosen_loss.to_config(),
+            "optimizer": chosen_optimizer.to_config(),
+            "batch_size": options.batch_size,
+            "shuffle": shuffle,
+            "rows": len(x),
+            "weighted": weights is not None,
+        }
+        self._link = chosen_loss.link_for(self.outputs)
+        training = Training(
+            session, (x, targets.array, weights), held_out, options, all_callbacks, description
+        )
+        return training.run()
+
+    def _validation(
+        self, validation: tuple[Any, ...], loss: Loss, threads: int | None
+    ) -> tuple[Evaluator, Array, Array, Array | None]:
+        if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
+            raise OptionError("validation is (X, y) or (X, y, sample_weight)")
+        given = validation[2] if len(validation) == 3 else None
+        x, targets, weights = prepare(
+            self._architecture, loss, validation[0], validation[1], given, "validation "
+        )
+        evaluator = self._evaluator(loss, targets.labels, weights is not None, threads, len(x))
+        return evaluator, x, targets.array, weights
+
+    def _evaluator(
+        self, loss: Loss, labels: bool, weighted: bool, threads: int | None, rows: int
+    ) -> Evaluator:
+        return Evaluator(
+            self._architecture,
+            self._state,
+            loss,
+            labels=labels,
+            weighted=weighted,
+            threads=threads,
+            rows=rows,
+        )
+
+    def _optimizer_state(self, optimizer: Optimizer) -> OptimizerState:
+        if optimizer not in self._optimizers:
+            self._optimizers[optimizer] = OptimizerState(self._architecture, optimizer.states)
+        return self._optimizers[optimizer]
+
+    # Gradient accumulation.
+
+    def loss_and_gradient(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: str | Loss = "squared_error",
+        sample_weight: ArrayLike | None = None,
+        micro_batch: int | str = "auto",
+        memory: int | float | str | None = None,
+        threads: int | None = None,
+    ) -> tuple[float, dict[str, Array]]:
+        """Mean loss and its gradient over all rows, as one batch (dropout masks included).
+
+        Parameters
+        ----------
+        X, y, loss, sample_weight, micro_batch, memory, threads
+            As in `fit`.
+
+        Returns
+        -------
+        loss : float
+            Weighted mean.
+        gradient : dict of str to array
+            By parameter name, in the parameter's shape.
+        """
+        chosen = losses.get(loss)
+        x, targets, weights = prepare(self._architecture, chosen, X, y, sample_weight)
+        session = Session(
+            self._architecture,
+            self._state,
+            chosen,
+            labels=targets.labels,
+            weighted=weights is not None,
+            batch_size=len(x),
+            micro_batch=micro_batch,
+            memory=memory,
+            threads=threads,
+        )
+        step = Accumulation(session)
+        step.add_checked(x, targets.array, weights)
+        return step.loss, session.mean_gradient()
+
+    def accumulate(
+        self,
+        *,
+        loss: str | Loss = "squared_error",
+        optimizer: str | Optimizer = "adam",
+        labels: bool | None = None,
+        weighted: bool = False,
+        batch_size: int = 1024,
+        micro_batch: int | str = "auto",
+        memory: int | float | str | None = None,
+        threads: int | None = None,
+    ) -> Accumulation:
+        """One update from pieces given by hand: `with net.accumulate(...) as step: step.add(X, y)`.
+
+        The weights stay as they are while pieces are added; leaving the block makes the update of
+        the whole batch, to the bit. Leaving it by an exception makes none.
+
+        Parameters
+        ----------
+        loss, optimizer, micro_batch, memory, threads
+            As in `fit`. Pass the same optimizer object every time: it keeps its state.
+        labels : bool, optional
+            Whether targets are class labels; by default known from the first piece.
+        weighted : bool
+            Whether pieces come with sample weights.
+        batch_size : int
+            The largest piece that is expected, for the choice of the micro-batch.
+
+        Returns
+        -------
+        Accumulation
+        """
+        chosen_loss, chosen = losses.get(loss), optim.get(optimizer)
+        state = self._optimizer_state(chosen)
+
+        def session(piece_labels: bool, piece_weighted: bool) -> Session:
+            return Session(
+                self._architecture,
+                self._state,
+                chosen_loss,
+                labels=piece_labels,
+                weighted=piece_weighted,
+                batch_size=batch_size,
+                micro_batch=micro_batch,
+                memory=memory,
+                threads=threads,
+                optimizer=chosen,
+                optimizer_state=state,
+            )
+
+        self._link = chosen_loss.link_for(self.outputs)
+        return Accumulation(session, self._architecture, chosen_loss)
+
+    def plan(
+        self,
+        *,
+        batch_size: int,
+        micro_batch: int | str = "auto",
+        memory: int | float | str | None = None,
+        rows: int = 0,
+        loss: str | Loss = "squared_error",
+        optimizer: str | Optimizer = "adam",
+        labels: bool = False,
+        weighted: bool = False,
+        threads: int | None = None,
+    ) -> Plan:
+        """The exact bytes that training takes, part by part, before anything runs.
+
+        Parameters
+        ----------
+        batch_size, micro_batch, memory, loss, optimizer, threads
+            As in `fit`.
+        rows : int
+            Rows of the data, whose order is kept while they are shuffled.
+        labels, weighted : bool
+            Whether targets are class labels, whether rows have weights.
+
+        Returns
+        -------
+        Plan
+        """
+        chosen = losses.get(loss)
+        plan = chosen.plan(self.outputs, labels, self._architecture.final_activation)
+        program = self._architecture.training(plan, weighted=weighted)
+        states = len(optim.get(optimizer).states)
+        return Budget(program, states, rows, thread_count(threads)).choose(
+            _positive("batch_size", batch_size), micro_batch, memory
+        )
+
+    # Use.
+
+    def predict(self, X: ArrayLike, *, threads: int | None = None) -> Array:
+        """Output of the network.
+
+        Parameters
+        ----------
+        X : array, shape (rows, inputs)
+        threads : int, optional
+
+        Returns
+        -------
+        array, shape (rows, outputs)
+            Of the network's dtype. A row has the same bits alone and among others.
+        """
+        return self._forward(X, None, threads)
+
+    def predict_proba(self, X: ArrayLike, *, threads: int | None = None) -> Array:
+        """Probabilities (or rates): the output with the link of the loss it was trained with.
+
+        That is the softmax or sigmoid of a cross-entropy, the exponential of a Poisson loss; a
+        network that ends with it already is left as it is.
+
+        Returns
+        -------
+        array, shape (rows, outputs)
+        """
+        return self._forward(X, self._link, threads)
+
+    def _forward(self, X: ArrayLike, link: str | None, threads: int | None) -> Array:
+        dtype = np.dtype(self._architecture.dtype)
+        layer = self._architecture.layers[0]
+        x = arrays.inputs(X, self.inputs, f"{type(layer[3]).__name__} '{layer[0]}'", dtype)
+        key = (link, thread_count(threads))
+        if key not in self._predictors:
+            layout = Budget(self._architecture.prediction(link), 0, 0, key[1]).layout(_PREDICT_ROWS)
+            self._predictors[key] = _native.Executor(
+                layout.compile(), self._state.parameters.store, None, self.seed
+            )
+        out = np.empty((len(x), self.outputs), dtype)
+        self._predictors[key].forward(x, out)
+        return out
+
+    def evaluate(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: str | Loss = "squared_error",
+        sample_weight: ArrayLike | None = None,
+        threads: int | None = None,
+    ) -> float:
+        """Weighted mean of the loss over all rows, without dropout."""
+        chosen = losses.get(loss)
+        x, targets, weights = prepare(self._architecture, chosen, X, y, sample_weight)
+        evaluator = self._evaluator(chosen, targets.labels, weights is not None, threads, len(x))
+        return evaluator(x, targets.array, weights)
+
+    # Files.
+
+    def save(self, path: str | Path, extra: Mapping[str, Any] | None = None) -> None:
+        """Write the network to one safetensors file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+        extra : mapping, optional
+            JSON values to keep with it; by default `self.extra`.
+        """
+        from onefold import model_file
+
+        model_file.save(self, path, extra)
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "layers": [layer_config(layer) for layer in self.layers],
+            "inputs": self.inputs,
+            "seed": self.seed,
+            "dtype": self.dtype,
+        }
+
+    @classmethod
+    def _from_config(cls, config: Mapping[str, Any]) -> Network:
+        layers = [layer_from_config(layer) for layer in config["layers"]]
+        return cls(layers, config["inputs"], seed=config["seed"], dtype=config["dtype"])
+
+
+class ParameterView(Mapping[str, Array]):
+    """The parameters of a network by name: reading copies, assigning replaces."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._parameters.names():
+            raise KeyError(name)
+        return self._parameters.get(name)
+
+    def __setitem__(self, name: str, values: ArrayLike) -> None:
+        self._parameters.set(name, values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters.names())
+
+    def __len__(self) -> int:
+        return len(self._parameters.names())
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {self[name].shape}" for name in self)
+
+
+def _positive(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
+        raise OptionError(f"{name} is a number from 1 up, not {value!r}")
+    return int(value)
+
+
+def _options(
+    epochs: Any,
+    batch_size: Any,
+    shuffle: bool,
+    stop_below: float | None,
+    patience: Any,
+    min_delta: float,
+    time_limit: float | None,
+    checkpoint: str | Path | None,
+    checkpoint_every: float,
+    resume: bool,
+) -> Options:
+    if resume and checkpoint is None:
+        raise OptionError("resume needs checkpoint=PATH, the file to go on from")
+    if time_limit is not None and not time_limit > 0:
+        raise OptionError(f"time_limit is a number of seconds above 0, not {time_limit!r}")
+    return Options(
+        epochs=_positive("epochs", epochs),
+        batch_size=_positive("batch_size", batch_size),
+        shuffle=bool(shuffle),
+        stop_below=stop_below,
+        patience=None if patience is None else _positive("patience", patience),
+        min_delta=float(min_delta),
+        time_limit=time_limit,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        checkpoint_every=float(checkpoint_every),
+        resume=resume,
+    )

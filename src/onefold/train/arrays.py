@@ -1,0 +1,108 @@
+"""Checks of what the user passes, before anything runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onefold._errors import DataError, DtypeError, ShapeError
+
+_DIRECT = (np.float32, np.float64, np.uint8)  # types that the executor reads as they are
+_CHUNK_BYTES = 1 << 22
+
+
+def inputs(X: Any, width: int, layer: str, dtype: np.dtype[Any], *, what: str = "X") -> NDArray[Any]:
+    """`X` as an array that the executor can read, copied only where its type or layout needs it.
+
+    Raises
+    ------
+    ShapeError
+        Not two dimensions, other than `width` columns, or no rows.
+    DtypeError
+        Not numbers.
+    DataError
+        NaN or infinity.
+    """
+    array = X if isinstance(X, np.ndarray) else np.asarray(X)
+    if array.ndim != 2:
+        raise ShapeError(
+            f"{what} has {array.ndim} dimensions (shape {array.shape}); "
+            f"pass {what} of shape (rows, {width})"
+        )
+    if array.shape[1] != width:
+        raise ShapeError(
+            f"{layer} expects {width} inputs, {what} has {array.shape[1]} columns "
+            f"(shape {array.shape}); pass {what} of shape (rows, {width})"
+        )
+    if array.shape[0] == 0:
+        raise ShapeError(f"{what} has no rows (shape {array.shape}); pass at least one row")
+    if array.dtype.kind not in "fiub":
+        raise DtypeError(
+            f"{what} has dtype {array.dtype}; pass numbers (float32 is read without a copy)"
+        )
+    if array.dtype not in _DIRECT:
+        array = array.astype(np.float64 if array.dtype.itemsize > 2 else dtype)
+    if array.strides[1] != array.itemsize or array.strides[0] < 0 or array.strides[0] % array.itemsize:
+        array = np.ascontiguousarray(array)
+    if not array.dtype.isnative or not array.flags.aligned:
+        array = array.astype(array.dtype.newbyteorder("="))
+    check_finite(array, dtype, what)
+    return array
+
+
+def check_finite(array: NDArray[Any], dtype: np.dtype[Any], what: str) -> None:
+    """Refuse NaN, infinity, and numbers that overflow the network's type, naming the first."""
+    if array.dtype.kind != "f":
+        return
+    limit = np.finfo(dtype).max
+    rows = max(1, _CHUNK_BYTES // max(1, array.shape[1] * array.itemsize))
+    for first in range(0, len(array), rows):
+        piece = array[first : first + rows]
+        # The largest magnitude is NaN when any element is.
+        if float(piece.max()) <= limit and float(piece.min()) >= -limit:
+            continue
+        with np.errstate(invalid="ignore"):
+            row, column = np.argwhere(~(np.abs(piece) <= limit))[0]
+        raise DataError(
+            f"{what} holds {piece[row, column]} in row {first + row}, column {column}; "
+            "remove or fill in such values first"
+        )
+
+
+def weights(sample_weight: Any, rows: int, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Sample weights as a column of the network's type, or None.
+
+    Raises
+    ------
+    ShapeError
+        Not one weight for each row.
+    DataError
+        NaN, infinity, negative, or all zero.
+    """
+    if sample_weight is None:
+        return None
+    array = np.asarray(sample_weight)
+    if array.dtype.kind not in "fiub":
+        raise DtypeError(f"sample_weight has dtype {array.dtype}; pass one number for each row")
+    if array.shape not in ((rows,), (rows, 1)):
+        raise ShapeError(
+            f"sample_weight has shape {array.shape}, X has {rows} rows; pass shape ({rows},)"
+        )
+    column = np.ascontiguousarray(array.reshape(rows, 1), dtype=dtype)
+    check_finite(column, dtype, "sample_weight")
+    if (column < 0).any():
+        row = int(np.argmax(column[:, 0] < 0))
+        raise DataError(
+            f"sample_weight is negative ({column[row, 0]}) in row {row}; weights are 0 or more"
+        )
+    if not column.any():
+        raise DataError("sample_weight is zero in every row; at least one must be positive")
+    return column
+
+
+def same_rows(y: NDArray[Any], rows: int, what: str = "y") -> None:
+    """Refuse targets with another number of rows than the inputs."""
+    if len(y) != rows:
+        raise ShapeError(f"{what} has {len(y)} rows, X has {rows}; pass one target for each row")

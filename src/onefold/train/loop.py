@@ -1,0 +1,283 @@
+"""The training loop: epochs of updates until something says stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onefold import _native
+from onefold._errors import DivergedError
+from onefold.optim import ReduceOnPlateau
+from onefold.train import checkpoint
+from onefold.train.callbacks import Callback, History, watches_batches
+from onefold.train.checkpoint import Position
+from onefold.train.interrupts import Interrupts
+from onefold.train.session import Evaluator, Session, column
+from onefold.train.state import Parameters
+
+_SLICE_SECONDS = 0.1  # between looks at the clock, the keyboard and the progress bar
+_DONE, _TIME_UP, _NOT_FINITE = 0, 1, 2  # outcomes of the native call
+
+
+@dataclass(frozen=True)
+class Options:
+    """When and how a run ends, and what it leaves on disk (see `Network.fit`)."""
+
+    epochs: int
+    batch_size: int
+    shuffle: bool
+    stop_below: float | None
+    patience: int | None
+    min_delta: float
+    time_limit: float | None
+    checkpoint: Path | None
+    checkpoint_every: float
+    resume: bool
+
+
+class Training:
+    """One run of `Network.fit`, as a ladder of small steps."""
+
+    def __init__(
+        self,
+        session: Session,
+        data: tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None],
+        validation: tuple[Evaluator, NDArray[Any], NDArray[Any], NDArray[Any] | None] | None,
+        options: Options,
+        callbacks: Sequence[Callback],
+        description: dict[str, Any],
+    ) -> None:
+        assert session.optimizer is not None
+        assert session.optimizer_state is not None
+        self.session = session
+        self.optimizer = session.optimizer
+        self.optimizer_state = session.optimizer_state
+        self.x, y, self.w = data
+        self.y = column(y)
+        self.validation = validation
+        self.options = options
+        self.callbacks = callbacks
+        self.description = description
+        self.history = History()
+        self.position = Position()
+        self.updates_per_epoch = -(-len(self.x) // options.batch_size)
+        self.slow = any(watches_batches(callback) for callback in callbacks)
+        self.best: Parameters | None = None
+        self.best_loss = math.inf
+        self.waited = 0
+        if options.patience is not None:
+            self.best = Parameters(session.architecture)
+        self._started = time.monotonic()
+        self._saved = self._started
+        self._spent = 0.0  # seconds before this process
+        self._interrupts = Interrupts(session.executor.stop)
+
+    def run(self) -> History:
+        """Train until something says stop; returns the history."""
+        if self.options.resume and self.options.checkpoint and self.options.checkpoint.exists():
+            self._resume()
+        for callback in self.callbacks:
+            callback.stop = False
+            callback.on_train_begin()
+        try:
+            with Interrupts(self.session.executor.stop) as self._interrupts:
+                while not self.history.stopped and self.position.epoch < self.options.epochs:
+                    self._epoch()
+                self.history.stopped = self.history.stopped or "epochs"
+                self._save(now=True)
+                self._restore_best()
+        finally:
+            self.history.seconds = self._seconds()
+            for callback in self.callbacks:
+                callback.on_train_end(self.history)
+        return self.history
+
+    def _heed_interrupt(self) -> None:
+        """Ctrl-C, at a point where everything is in step: leave a checkpoint and end."""
+        if self._interrupts.came:
+            self.history.stopped = "interrupt"
+            self._save(now=True)
+            raise KeyboardInterrupt
+
+    # One epoch.
+
+    def _epoch(self) -> None:
+        state, position = self.session.state, self.position
+        for callback in self.callbacks:
+            callback.on_epoch_begin(position.epoch)
+        order = self._order(state.epochs)
+        good = state.parameters.snapshot()
+        scalars = self.session.scalars(
+            self.updates_per_epoch - position.update,
+            self.options.epochs * self.updates_per_epoch,
+            self.updates_per_epoch,
+        )
+        first = position.update
+        while position.update < self.updates_per_epoch:
+            self._slice(order, scalars[position.update - first :], good)
+            if self._stop_within_epoch():
+                return
+        self._end_epoch()
+
+    def _order(self, epoch: int) -> NDArray[np.uint32] | None:
+        """The epoch's order of rows; a batch of all rows takes them as they stand."""
+        if not self.options.shuffle or self.options.batch_size >= len(self.x):
+            return None
+        return _native.permutation(len(self.x), self.session.state.seed, epoch)
+
+    def _slice(
+        self, order: NDArray[np.uint32] | None, scalars: NDArray[np.float64], good: _native.Store
+    ) -> None:
+        """Updates until the slice of time is up, or a single one for batch callbacks."""
+        state, position = self.session.state, self.position
+        outcome, updates, loss, weight, last_loss, last_weight = self.session.executor.train(
+            self.x,
+            self.y,
+            self.w,
+            order,
+            batch_size=self.options.batch_size,
+            first_batch=position.update,
+            first_update=state.updates,
+            scalars=scalars[:1] if self.slow else scalars,
+            seconds=_SLICE_SECONDS,
+            loss=position.loss,
+            weight=position.weight,
+        )
+        position.update += updates
+        position.loss, position.weight = loss, weight
+        state.updates += updates
+        self.optimizer_state.updates += updates
+        self.history.updates += updates
+        if outcome == _NOT_FINITE:
+            self._diverged(good, last_loss)
+        mean = last_loss / last_weight if last_weight > 0 else 0.0
+        for callback in self.callbacks:
+            callback.on_progress(position.epoch, position.update, self.updates_per_epoch, mean)
+            if self.slow:
+                callback.on_batch_end(position.update - 1, {"loss": mean})
+        if position.update < self.updates_per_epoch:
+            self._save()
+            self._heed_interrupt()
+
+    def _diverged(self, good: _native.Store, loss: float) -> None:
+        parameters = self.session.state.parameters
+        kept = "the parameters are those before that update"
+        if not parameters.finite():
+            parameters.restore(good)
+            kept = "the parameters are those from the start of the epoch"
+        what = f"the loss became {loss}" if not math.isfinite(loss) else "the gradient overflowed"
+        raise DivergedError(
+            f"{what} at update {self.position.update + 1} of epoch {self.position.epoch + 1}; {kept}. "
+            "Try a smaller learning rate, scaled inputs, or clip_global_norm"
+        )
+
+    def _stop_within_epoch(self) -> bool:
+        if self._time_is_up():
+            self.history.stopped = "time_limit"
+        elif any(callback.stop for callback in self.callbacks):
+            self.history.stopped = "callback"
+        unfinished = self.position.update < self.updates_per_epoch
+        return bool(self.history.stopped) and unfinished
+
+    def _end_epoch(self) -> None:
+        position = self.position
+        logs = {"loss": position.loss / position.weight if position.weight > 0 else 0.0}
+        if self.validation is not None:
+            evaluator, x, y, w = self.validation
+            logs["val_loss"] = evaluator(x, y, w)
+        self.history.append(logs)
+        epoch = position.epoch
+        self.position = Position(epoch + 1)
+        self.session.state.epochs += 1
+        watched = logs.get("val_loss", logs["loss"])
+        if isinstance(self.optimizer.learning_rate, ReduceOnPlateau):
+            self.optimizer.learning_rate.observe(watched)
+        self._compare(epoch, watched)
+        for callback in self.callbacks:
+            callback.on_epoch_end(epoch, logs)
+        self._check_stop(logs)
+        self._save()
+        self._heed_interrupt()
+
+    # When to stop.
+
+    def _compare(self, epoch: int, loss: float) -> None:
+        """Keep the parameters of the best epoch."""
+        if self.best is None:
+            return
+        if loss < self.best_loss - self.options.min_delta:
+            self.best_loss, self.waited = loss, 0
+            self.history.best_epoch = epoch
+            self.best.store.copy_from(self.session.state.parameters.store)
+        else:
+            self.waited += 1
+
+    def _check_stop(self, logs: dict[str, float]) -> None:
+        options = self.options
+        if options.stop_below is not None and logs["loss"] < options.stop_below:
+            self.history.stopped = "stop_below"
+        elif options.patience is not None and self.waited >= options.patience:
+            self.history.stopped = "patience"
+        elif self._time_is_up():
+            self.history.stopped = "time_limit"
+        elif any(callback.stop for callback in self.callbacks):
+            self.history.stopped = "callback"
+
+    def _time_is_up(self) -> bool:
+        limit = self.options.time_limit
+        return limit is not None and self._seconds() >= limit
+
+    def _seconds(self) -> float:
+        return self._spent + time.monotonic() - self._started
+
+    def _restore_best(self) -> None:
+        if self.best is not None and self.history.best_epoch is not None:
+            self.session.state.parameters.restore(self.best.store)
+
+    # Checkpoints.
+
+    def _save(self, *, now: bool = False) -> None:
+        path = self.options.checkpoint
+        if path is None:
+            return
+        if not now and time.monotonic() - self._saved < self.options.checkpoint_every:
+            return
+        rate = self.optimizer.learning_rate
+        progress = {
+            "position": asdict(self.position),
+            "history": asdict(self.history) | {"seconds": self._seconds()},
+            "best_loss": self.best_loss,
+            "waited": self.waited,
+            "plateau": rate.state() if isinstance(rate, ReduceOnPlateau) else None,
+        }
+        checkpoint.write(
+            path, self.description, progress, self.session.state, self.optimizer_state, self.best
+        )
+        self._saved = time.monotonic()
+
+    def _resume(self) -> None:
+        assert self.options.checkpoint is not None
+        progress = checkpoint.read(
+            self.options.checkpoint,
+            self.description,
+            self.session.state,
+            self.optimizer_state,
+            self.best,
+        )
+        self.position = Position(**progress["position"])
+        self.history = History(**progress["history"])
+        self.best_loss = float(progress["best_loss"])
+        self.waited = int(progress["waited"])
+        self._spent = self.history.seconds
+        # A run that had ended is finished; one that was cut off by time or a callback goes on.
+        if self.history.stopped in ("time_limit", "callback", "epochs", "interrupt"):
+            self.history.stopped = ""
+        if isinstance(self.optimizer.learning_rate, ReduceOnPlateau):
+            self.optimizer.learning_rate.restore(progress["plateau"])

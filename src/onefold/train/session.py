@@ -1,0 +1,174 @@
+"""An executor with its loss, optimizer and plan: what turns rows into updates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onefold import _native
+from onefold.nn.losses import CustomLoss, Loss, Targets
+from onefold.optim import Optimizer, Schedule
+from onefold.train import arrays
+from onefold.train.budget import Budget, Plan, thread_count
+from onefold.train.programs import Architecture
+from onefold.train.state import OptimizerState, Parameters, State
+
+Array = NDArray[Any]
+
+
+def host(loss: Loss) -> Callable[[int, int, list[Any]], None] | None:
+    """The host operation of a loss written in Python, or None for a native loss."""
+    if not isinstance(loss, CustomLoss):
+        return None
+
+    def call(rows: int, first_row: int, operands: list[Any]) -> None:
+        out_loss, out_gradient, z, y, w = operands
+        weight = np.ones(rows, z.dtype) if w is None else w[:, 0].copy()
+        values, gradient = loss.call(y.copy(), z.copy(), weight)
+        out_loss[:, 0] = values
+        if out_gradient is not None:
+            out_gradient[...] = gradient
+
+    return call
+
+
+class Session:
+    """Accumulates gradients and makes updates for one network, loss and optimizer.
+
+    Parameters
+    ----------
+    architecture, state
+        The network.
+    loss : Loss
+    labels, weighted : bool
+        Whether targets are class labels, whether rows have weights.
+    batch_size : int
+        Rows of an update, for the plan.
+    micro_batch, memory, threads
+        As in `Network.fit`.
+    optimizer : Optimizer, optional
+        None for gradients alone.
+    optimizer_state : OptimizerState, optional
+    ordered : int
+        Rows whose order the plan counts.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        state: State,
+        loss: Loss,
+        *,
+        labels: bool,
+        weighted: bool,
+        batch_size: int,
+        micro_batch: int | str = "auto",
+        memory: int | float | str | None = None,
+        threads: int | None = None,
+        optimizer: Optimizer | None = None,
+        optimizer_state: OptimizerState | None = None,
+        ordered: int = 0,
+    ) -> None:
+        self.architecture = architecture
+        self.state = state
+        self.loss = loss
+        self.optimizer = optimizer
+        self.optimizer_state = optimizer_state
+        self.dtype = np.dtype(architecture.dtype)
+        loss_plan = loss.plan(architecture.outputs, labels, architecture.final_activation)
+        program = architecture.training(loss_plan, weighted=weighted)
+        budget = Budget(
+            program, len(optimizer.states) if optimizer else 0, ordered, thread_count(threads)
+        )
+        self.plan: Plan = budget.choose(batch_size, micro_batch, memory)
+        self.gradient = Parameters(architecture)
+        self.executor = _native.Executor(
+            budget.layout(self.plan.micro_batch).compile(),
+            state.parameters.store,
+            self.gradient.store,
+            state.seed,
+        )
+        if function := host(loss):
+            self.executor.set_host(function, self.dtype == np.float64)
+        if optimizer is not None and optimizer_state is not None:
+            infinity = math.inf
+            self.executor.set_update_rule(
+                optimizer.kernel,
+                [optimizer.decay_biases or not spec.is_bias for _, _, spec in architecture.parameters],
+                infinity if optimizer.clip_value is None else optimizer.clip_value,
+                infinity if optimizer.clip_global_norm is None else optimizer.clip_global_norm,
+                optimizer_state.stores,
+            )
+
+    def scalars(
+        self, count: int, total_updates: int | None, updates_per_epoch: int | None
+    ) -> NDArray[np.float64]:
+        """The optimizer's numbers for the next `count` updates, shape (count, numbers)."""
+        assert self.optimizer is not None
+        assert self.optimizer_state is not None
+        first = self.optimizer_state.updates
+        rate = self.optimizer.learning_rate
+        if isinstance(rate, Schedule):
+            rates = rate.values(first, count, total_updates, updates_per_epoch)
+        else:
+            rates = np.full(count, float(rate))
+        return np.ascontiguousarray(self.optimizer.scalars(first, count, rates))
+
+    def mean_gradient(self) -> dict[str, Array]:
+        """The accumulated gradient, divided by the weights' sum."""
+        _, weight = self.executor.accumulated()
+        inverse = self.dtype.type(1.0 / weight if weight > 0 else 0.0)
+        return {name: array * inverse for name, array in self.gradient.arrays().items()}
+
+
+def prepare(
+    architecture: Architecture, loss: Loss, X: Any, y: Any, sample_weight: Any, what: str = ""
+) -> tuple[Array, Targets, Array | None]:
+    """Checked inputs, targets and weights."""
+    dtype = np.dtype(architecture.dtype)
+    first = architecture.layers[0][0]
+    x = arrays.inputs(X, architecture.inputs, f"{type_name(architecture)} '{first}'", dtype, what=f"{what}X")
+    targets = loss.targets(np.asarray(y), architecture.outputs, dtype)
+    arrays.same_rows(targets.array, len(x), f"{what}y")
+    return x, targets, arrays.weights(sample_weight, len(x), dtype)
+
+
+def type_name(architecture: Architecture) -> str:
+    """Class name of the first layer."""
+    return type(architecture.layers[0][3]).__name__
+
+
+def column(array: Array) -> Array:
+    """Targets with two dimensions, as the executor reads them."""
+    return array.reshape(len(array), -1)
+
+
+class Evaluator:
+    """Mean loss of a network over rows, in the forward direction alone."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        state: State,
+        loss: Loss,
+        *,
+        labels: bool,
+        weighted: bool,
+        threads: int | None = None,
+        rows: int = 1024,
+    ) -> None:
+        loss_plan = loss.plan(architecture.outputs, labels, architecture.final_activation)
+        program = architecture.evaluation(loss_plan, weighted=weighted)
+        layout = Budget(program, 0, 0, thread_count(threads)).layout(min(rows, 4096))
+        self.executor = _native.Executor(layout.compile(), state.parameters.store, None, state.seed)
+        if function := host(loss):
+            self.executor.set_host(function, architecture.dtype == "float64")
+
+    def __call__(self, x: Array, y: Array, w: Array | None) -> float:
+        """Sum of weight times loss over the sum of weights."""
+        total, weight = self.executor.evaluate(x, column(y), w)
+        return total / weight if weight > 0 else math.nan

@@ -1,0 +1,121 @@
+"""What a network has learned so far, and the file form of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onefold import _native
+from onefold._errors import DataError, ShapeError, unknown
+from onefold.train.programs import Architecture
+
+
+class Parameters:
+    """One array for every parameter, handed out row-major under its name.
+
+    Values, gradients and optimizer states are all kept in this form.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        self._specs = {name: spec for name, _, spec in architecture.parameters}
+        self._places = {name: place for place, name in enumerate(self._specs)}
+        self.dtype = np.dtype(architecture.dtype)
+        self._shapes = architecture.shapes
+        self.store = self._empty()
+
+    def _empty(self) -> _native.Store:
+        return _native.Store(self._shapes, self.dtype == np.float64)
+
+    def names(self) -> list[str]:
+        """Names in canonical order."""
+        return list(self._specs)
+
+    def get(self, name: str) -> NDArray[Any]:
+        """A copy of one array."""
+        if name not in self._specs:
+            raise unknown("parameter", name, self._specs)
+        out = np.empty(self._specs[name].shape, self.dtype)
+        self.store.get(self._places[name], out)
+        return out
+
+    def set(self, name: str, values: Any) -> None:
+        """Replace one array.
+
+        Raises
+        ------
+        ShapeError
+            Another shape than the parameter's.
+        DataError
+            NaN or infinity.
+        """
+        if name not in self._specs:
+            raise unknown("parameter", name, self._specs)
+        array = np.ascontiguousarray(values, dtype=self.dtype)
+        if array.shape != self._specs[name].shape:
+            raise ShapeError(f"{name} has shape {self._specs[name].shape}, not {array.shape}")
+        if not np.isfinite(array).all():
+            raise DataError(f"{name} would hold NaN or infinity; parameters are finite")
+        self.store.set(self._places[name], array)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Copies of all arrays by name."""
+        return {name: self.get(name) for name in self._specs}
+
+    def snapshot(self) -> _native.Store:
+        """A copy to return to with `restore`."""
+        copy = self._empty()
+        copy.copy_from(self.store)
+        return copy
+
+    def restore(self, snapshot: _native.Store) -> None:
+        """Go back to a snapshot."""
+        self.store.copy_from(snapshot)
+
+    def finite(self) -> bool:
+        """Whether no array holds NaN or infinity."""
+        return all(bool(np.isfinite(self.get(name)).all()) for name in self._specs)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of names, shapes and little-endian row-major bytes, in canonical order."""
+        digest = hashlib.sha256()
+        for name, array in self.arrays().items():
+            digest.update(f"{name}{array.shape}".encode())
+            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass
+class State:
+    """A network's parameters, and how far its life has come.
+
+    Attributes
+    ----------
+    parameters : Parameters
+    seed : int
+    updates, epochs : int
+        Updates made and epochs begun; they key dropout masks and orders of rows, so that a second
+        run does not repeat the first one's.
+    """
+
+    parameters: Parameters
+    seed: int
+    updates: int = 0
+    epochs: int = 0
+
+
+class OptimizerState:
+    """The arrays that an optimizer keeps for a network, and its count of updates."""
+
+    def __init__(self, architecture: Architecture, names: tuple[str, ...]) -> None:
+        self.names = names
+        self.states = [Parameters(architecture) for _ in names]
+        self.updates = 0
+
+    @property
+    def stores(self) -> list[_native.Store]:
+        """The native arrays, in the order of the optimizer's states."""
+        return [state.store for state in self.states]
