@@ -1,0 +1,46 @@
+"""The command `onefold`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit status.
+
+    0 for success, 1 for a run that failed, 2 for wrong use, 130 for Ctrl-C. An error is one line on
+    stderr, never a traceback.
+    """
+    from onefold._errors import (
+        DivergedError,
+        ModelFileError,
+        OnefoldError,
+    )
+
+    try:
+        from onefold.cli.app import app
+
+        status = app(args=arguments, standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except (DivergedError, ModelFileError) as error:
+        return _fail(str(error), 1)
+    except OnefoldError as error:
+        return _fail(str(error), 2)
+    except BrokenPipeError:  # the reader has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _fail(str(error), 1)
+    except Exception as error:
+        # Wrong use as the command-line library reports it.
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+            return _fail(error.format_message(), 2)
+        raise
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"onefold: error: {' '.join(message.split())}", file=sys.stderr)
+    return status

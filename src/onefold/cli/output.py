@@ -1,0 +1,223 @@
+"""What the command shows: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onefold import _files, data, model_file
+from onefold._errors import ModelFileError, OptionError, TableError
+from onefold.cli import metrics
+from onefold.cli.recipe import Prepared, Recipe, Trained
+from onefold.data.source import column, write_csv
+from onefold.data.target import present_rows
+from onefold.network import Network
+from onefold.train.budget import format_size
+from onefold.train.callbacks import Progress
+
+_SHOWN = 40  # columns of a wide table
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that `onefold train` wrote."""
+
+    network: Network
+    recipe: Recipe
+    encoder: data.Encoder
+    target: data.Target
+
+
+def load(path: Path) -> Loaded:
+    """Read a model with its encoder.
+
+    Raises
+    ------
+    ModelFileError
+        Damaged, or saved without a table's encoder.
+    """
+    network = model_file.load(path)
+    try:
+        return Loaded(
+            network,
+            Recipe.from_config(network.extra["recipe"]),
+            data.Encoder.from_config(network.extra["encoder"]),
+            data.Target.from_config(network.extra["target"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{path} has no table's encoder; it was not made by 'onefold train', or is damaged"
+        ) from error
+
+
+class Log:
+    """Notices on stderr."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+
+    def line(self, text: str) -> None:
+        """One notice."""
+        if not self.quiet:
+            print(text, file=sys.stderr)
+
+    def table(self, prepared: Prepared) -> None:
+        """What was found in a table."""
+        if self.quiet:
+            return
+        from rich.console import Console
+        from rich.table import Table
+
+        view = Table(box=None, pad_edge=False)
+        for name in ("column", "kind", "inputs", "note"):
+            view.add_column(name, justify="right" if name == "inputs" else "left")
+        for encoded in prepared.encoder.columns[:_SHOWN]:
+            view.add_row(encoded.name, encoded.kind, str(encoded.width), _note(encoded))
+        more = len(prepared.encoder.columns) - _SHOWN
+        if more > 0:
+            view.add_row(f"... and {more} more", "", "", "")
+        target = prepared.target
+        view.add_row(target.name, target.task, "", "target" + _classes(target))
+        Console(stderr=True, highlight=False).print(view)
+        counts = ", ".join(f"{len(y):,} {name}" for name, (_, y) in prepared.parts.items())
+        self.line(f"rows: {counts}")
+        for notice in prepared.notices:
+            self.line(f"note: {notice}")
+
+    def unused(self, loaded: Loaded, columns: dict[str, list[str]]) -> None:
+        """Columns that the model does not know."""
+        known = {c.name for c in loaded.encoder.columns} | set(loaded.encoder.dropped)
+        new = [name for name in columns if name not in known and name != loaded.target.name]
+        if new:
+            self.line(f"note: not used: {', '.join(new)}")
+
+
+def _note(encoded: data.encoder.Column) -> str:
+    if isinstance(encoded, data.encoder.Numeric):
+        missing = ", missing ones marked" if encoded.indicator else ""
+        return f"mean {encoded.mean:.4g}, deviation {encoded.scale:.4g}{missing}"
+    shown = ", ".join(encoded.categories[:4]) + (", ..." if len(encoded.categories) > 4 else "")
+    return f"{len(encoded.categories)} categories: {shown}"
+
+
+def _classes(target: data.Target) -> str:
+    if not target.classes:
+        return f", mean {target.mean:.4g}, deviation {target.scale:.4g}"
+    shown = ", ".join(target.classes[:6]) + (", ..." if len(target.classes) > 6 else "")
+    return f": {shown}"
+
+
+def progress(epochs: int) -> Progress:
+    """A bar on a terminal, else nothing but the last epoch."""
+    return _Lines(epochs)
+
+
+class _Lines(Progress):
+    """A bar on a terminal; elsewhere a line for about every tenth epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """See `Callback.on_epoch_end`."""
+        if self.bar or epoch % max(1, self.epochs // 10) == 0:
+            super().on_epoch_end(epoch, logs)
+
+
+def result(values: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
+    """Results on stdout, as JSON or for people."""
+    if as_json:
+        print(json.dumps(values, indent=2))
+    else:
+        show()
+
+
+def scores(values: dict[str, float], what: str) -> None:
+    """Figures of a model."""
+    names = {"accuracy": "accuracy", "cross_entropy": "cross-entropy", "rmse": "RMSE"}
+    names |= {"mae": "mean absolute error", "r2": "R²"}
+    text = ", ".join(
+        f"{names[k]} {v:.1%}" if k == "accuracy" else f"{names[k]} {v:.4g}" for k, v in values.items()
+    )
+    print(f"{what}: {text}")
+
+
+def trained(result: Trained, path: Path) -> None:
+    """What `onefold train` ends with."""
+    history, fingerprint = result.history, result.network.fingerprint()
+    best = "" if history.best_epoch is None else f", best after epoch {history.best_epoch + 1}"
+    print(
+        f"trained {history.epochs} epochs, {history.updates:,} updates in {history.seconds:.2f} s "
+        f"(stopped by {history.stopped}{best})"
+    )
+    if result.scores:
+        scores(result.scores, "test")
+    print(f"fingerprint {fingerprint[:8]} ({fingerprint})")
+    print(f"model {path}")
+
+
+def inspected(loaded: Loaded, path: Path) -> None:
+    """What is in a model file."""
+    network, record = loaded.network, loaded.network.extra["record"]
+    synapses = neurons = 0
+    for name in network.parameters:
+        shape = network.parameters[name].shape
+        if len(shape) == 2:
+            synapses += shape[0] * shape[1]
+            neurons += shape[1]
+    print(network.summary())
+    print(f"{network.inputs} inputs, {neurons:,} neurons, {synapses:,} synapses")
+    plan = network.plan(batch_size=loaded.recipe.batch_size, optimizer=loaded.recipe.optimizer)
+    print(f"training takes {format_size(plan.total)} besides the data; file {format_size(path.stat().st_size)}")
+    print(f"target {loaded.target.name} ({loaded.target.task}){_classes(loaded.target)}")
+    for encoded in loaded.encoder.columns:
+        print(f"  {encoded.name}: {encoded.kind}, {_note(encoded)}")
+    for name, why in loaded.encoder.dropped.items():
+        print(f"  {name}: left out, {why}")
+    rows = ", ".join(f"{count:,} {name}" for name, count in record["rows"].items())
+    print(f"trained on {rows} rows; {record['epochs']} epochs, stopped by {record['stopped']}")
+    if record["test"]:
+        scores(record["test"], "test")
+    print(f"table SHA-256 {record['table_sha256']}")
+    print(f"fingerprint {network.fingerprint()[:8]} ({network.fingerprint()}), arithmetic {_files.ARITHMETIC}")
+
+
+def evaluate(loaded: Loaded, table: Path) -> tuple[dict[str, float], int]:
+    """Figures of a model on the rows of a table that have a target."""
+    columns = loaded.recipe.source(table).columns()
+    cells = column(columns, loaded.target.name, table)
+    rows = present_rows(cells)
+    if not rows:
+        raise TableError(f"no row of {table} has a target")
+    x = loaded.encoder.encode(columns)[rows]
+    y = loaded.target.encode([cells[row] for row in rows])
+    return metrics.scores(loaded.target, loaded.network, x, y), len(rows)
+
+
+def both_sides(p: NDArray[Any]) -> NDArray[Any]:
+    """Probabilities of both classes from that of the second."""
+    return np.concatenate([1 - p, p], axis=1)
+
+
+def write_table(path: Path | None, names: list[str], rows: list[list[str]]) -> None:
+    """Write a table whole or not at all, or to stdout."""
+    if path is None:
+        write_csv(sys.stdout, names, rows)
+        return
+    text = io.StringIO()
+    write_csv(text, names, rows)
+    _files.write_bytes(path, text.getvalue().encode())
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place that cannot be written, before the work and not after it."""
+    if path.is_dir():
+        raise OptionError(f"--output {path} is a directory; give a file's name")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise OptionError(f"--output {path}: the folder {path.parent} cannot be written")

@@ -1,0 +1,220 @@
+"""From a table to a trained network, by a recipe that can be followed again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onefold import data, optim
+from onefold._errors import OptionError, TableError
+from onefold.cli import metrics
+from onefold.data.source import column
+from onefold.data.target import present_rows
+from onefold.network import Network
+from onefold.nn.layers import Dense, Dropout, Layer
+from onefold.train.callbacks import Callback, History
+
+Columns = dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that shapes the result of `onefold train`; kept in the model file."""
+
+    target: str
+    task: str | None = None
+    hidden: tuple[int, ...] = (64, 64)
+    activation: str = "relu"
+    dropout: float = 0.0
+    loss: str | None = None
+    optimizer: str = "adamw"
+    learning_rate: float = 0.003
+    weight_decay: float | None = None
+    clip_global_norm: float | None = None
+    epochs: int = 200
+    batch_size: int = 32
+    seed: int = 0
+    patience: int | None = 20
+    stop_below: float | None = None
+    validation: float = 0.16
+    test: float = 0.2
+    drop: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    delimiter: str | None = None
+    header: bool = True
+    encoding: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.test < 1 and 0 <= self.validation < 1 and self.test + self.validation < 1):
+            raise OptionError(
+                f"test ({self.test}) and validation ({self.validation}) are shares of the rows that "
+                "leave some for training"
+            )
+
+    def source(self, table: str | Path) -> data.CsvSource:
+        """The table as this recipe reads it."""
+        return data.CsvSource(
+            table, delimiter=self.delimiter, header=self.header, encoding=self.encoding
+        )
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Recipe:
+        """The recipe that `asdict` described."""
+        lists = ("hidden", "drop", "numeric", "categorical")
+        return cls(**{k: tuple(v) if k in lists else v for k, v in config.items()})
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A table cut into parts and encoded.
+
+    Attributes
+    ----------
+    parts : dict of str to (inputs, targets)
+        "train", "validation" and "test"; an empty part is left out.
+    skipped : int
+        Rows without a target.
+    """
+
+    encoder: data.Encoder
+    target: data.Target
+    parts: dict[str, tuple[NDArray[Any], NDArray[Any]]]
+    skipped: int
+    digest: str
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user should know."""
+        skipped = [f"{self.skipped} rows have no target and are left out"] if self.skipped else []
+        return skipped + self.encoder.notices
+
+
+def take(columns: Mapping[str, Sequence[str]], rows: Sequence[int]) -> Columns:
+    """Some rows of a table."""
+    return {name: [cells[row] for row in rows] for name, cells in columns.items()}
+
+
+def prepare(recipe: Recipe, table: str | Path) -> Prepared:
+    """Read a table, split it and encode it; encoders learn from the training rows alone."""
+    source = recipe.source(table)
+    columns = source.columns()
+    cells = column(columns, recipe.target, table)
+    rows = present_rows(cells)
+    if len(rows) < 2:
+        raise TableError(
+            f"{table} has {len(rows)} row{'' if len(rows) == 1 else 's'} with a target; "
+            "at least two are needed"
+        )
+    skipped = len(cells) - len(rows)
+    if skipped:
+        columns = take(columns, rows)
+    cells = columns.pop(recipe.target)
+    target = data.Target.find(recipe.target, cells, recipe.task)
+    y = target.encode(cells)
+    classes = None if target.task == "regression" else y
+    test, validation, train = data.split(
+        len(y), (recipe.test, recipe.validation), recipe.seed, classes
+    )
+    if len(train) == 0:
+        raise TableError(f"{table} has too few rows to train on: {len(y)}")
+    if target.task == "regression":  # the scale, too, is learned from the training rows
+        target = data.Target.find(recipe.target, [cells[row] for row in train], "regression")
+        y = target.encode(cells)
+    encoder = data.Encoder.fit(
+        take(columns, train.tolist()),
+        numeric=recipe.numeric,
+        categorical=recipe.categorical,
+        drop=recipe.drop,
+    )
+    parts = {}
+    for name, part in (("train", train), ("validation", validation), ("test", test)):
+        if len(part):
+            parts[name] = (encoder.encode(take(columns, part.tolist())), y[part])
+    return Prepared(encoder, target, parts, skipped, source.digest())
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with its table's encoding and its figures."""
+
+    network: Network
+    history: History
+    scores: dict[str, float]
+
+
+def build(recipe: Recipe, prepared: Prepared) -> Network:
+    """The network that a recipe describes for a table."""
+    layers: list[Layer] = []
+    for units in recipe.hidden:
+        layers.append(Dense(units, recipe.activation))
+        if recipe.dropout:
+            layers.append(Dropout(recipe.dropout))
+    layers.append(Dense(prepared.target.outputs))
+    return Network(layers, inputs=prepared.encoder.width, seed=recipe.seed)
+
+
+def follow(
+    recipe: Recipe,
+    prepared: Prepared,
+    *,
+    memory: str | None = None,
+    micro_batch: int | str = "auto",
+    threads: int | None = None,
+    time_limit: float | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    callbacks: Sequence[Callback] = (),
+) -> Trained:
+    """Train as the recipe says. Memory, micro-batch and threads do not shape the result."""
+    options: dict[str, Any] = {"learning_rate": recipe.learning_rate}
+    for name in ("weight_decay", "clip_global_norm"):
+        if getattr(recipe, name) is not None:
+            options[name] = getattr(recipe, name)
+    network = build(recipe, prepared)
+    inputs, targets = prepared.parts["train"]
+    history = network.fit(
+        inputs,
+        targets,
+        loss=recipe.loss or prepared.target.loss,
+        optimizer=optim.get(recipe.optimizer, **options),
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        validation=prepared.parts.get("validation"),
+        patience=recipe.patience,
+        stop_below=recipe.stop_below,
+        time_limit=time_limit,
+        memory=memory,
+        micro_batch=micro_batch,
+        threads=threads,
+        checkpoint=checkpoint,
+        resume=resume,
+        callbacks=callbacks,
+        verbose=0,
+    )
+    scores = {}
+    if "test" in prepared.parts:
+        x, y = prepared.parts["test"]
+        scores = metrics.scores(prepared.target, network, x, y)
+    network.extra = {
+        "recipe": asdict(recipe),
+        "encoder": prepared.encoder.to_config(),
+        "target": prepared.target.to_config(),
+        "record": {
+            "rows": {name: len(y) for name, (_, y) in prepared.parts.items()},
+            "rows_without_target": prepared.skipped,
+            "table_sha256": prepared.digest,
+            "epochs": history.epochs,
+            "updates": history.updates,
+            "stopped": history.stopped,
+            "best_epoch": history.best_epoch,
+            "loss": history.logs["loss"][-1:],
+            "test": scores,
+        },
+    }
+    return Trained(network, history, scores)
