@@ -10,6 +10,7 @@ benchmarks/results/training.json and, as a table, to benchmarks/results/training
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -147,7 +148,7 @@ def initial_weights(widths):
     rng = np.random.default_rng(1)
     return [
         ((rng.normal(size=(a, b)) * np.sqrt(2 / a)).astype(np.float32), np.zeros(b, np.float32))
-        for a, b in zip(widths[:-1], widths[1:], strict=True)
+        for a, b in itertools.pairwise(widths)
     ]
 
 
@@ -217,9 +218,14 @@ def main():
     ]
     for case in results["cases"]:
         speeds = case["thousand_rows_per_second"]
-        cells = [f"{speeds[n]['median']:.4g} ({speeds[n]['low']:.4g}–{speeds[n]['high']:.4g})" for n in names]
+        cells = [
+            f"{speeds[n]['median']:.4g} ({speeds[n]['low']:.4g}–{speeds[n]['high']:.4g})"
+            for n in names
+        ]
         least = min(case["ratio_of_medians"].values())
-        lines.append(f"| {case['network']}, {case['batch']} | " + " | ".join(cells) + f" | {least:.2f}× |")
+        lines.append(
+            f"| {case['network']}, {case['batch']} | " + " | ".join(cells) + f" | {least:.2f}× |"
+        )
     (RESULTS / "training.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 

@@ -173,73 +173,76 @@ static void bind_store(nb::module_& m) {
 
 static void bind_executor(nb::module_& m) {
     nb::class_<Program>(m, "Program")
-        .def("__init__",
-             [](Program* self, bool is_double, const std::vector<BufferTuple>& buffers,
-                const std::vector<StageTuple>& stages, const std::vector<bool>& transposed, int loss_buffer,
-                int64_t micro_batch, int64_t row_tile, int threads, int64_t micro_batch_bytes,
-                int64_t tile_bytes) {
-                 new (self) Program(make_program(is_double, buffers, stages, transposed, loss_buffer,
-                                                 micro_batch, row_tile, threads, micro_batch_bytes,
-                                                 tile_bytes));
-             },
-             "is_double"_a, "buffers"_a, "stages"_a, "transposed"_a, "loss_buffer"_a, "micro_batch"_a,
-             "row_tile"_a, "threads"_a, "micro_batch_bytes"_a, "tile_bytes"_a);
+        .def(
+            "__init__",
+            [](Program* self, bool is_double, const std::vector<BufferTuple>& buffers,
+               const std::vector<StageTuple>& stages, const std::vector<bool>& transposed, int loss_buffer,
+               int64_t micro_batch, int64_t row_tile, int threads, int64_t micro_batch_bytes,
+               int64_t tile_bytes) {
+                new (self)
+                    Program(make_program(is_double, buffers, stages, transposed, loss_buffer, micro_batch,
+                                         row_tile, threads, micro_batch_bytes, tile_bytes));
+            },
+            "is_double"_a, "buffers"_a, "stages"_a, "transposed"_a, "loss_buffer"_a, "micro_batch"_a,
+            "row_tile"_a, "threads"_a, "micro_batch_bytes"_a, "tile_bytes"_a);
 
     nb::class_<Executor>(m, "Executor")
-        .def("__init__",
-             [](Executor* self, const Program& program, std::shared_ptr<Store> parameters,
-                std::shared_ptr<Store> gradient, uint64_t seed) {
-                 new (self) Executor(program, std::move(parameters), std::move(gradient), seed);
-                 self->poll = poll_signals;
-             },
-             "program"_a, "parameters"_a, "gradient"_a.none(), "seed"_a)
+        .def(
+            "__init__",
+            [](Executor* self, const Program& program, std::shared_ptr<Store> parameters,
+               std::shared_ptr<Store> gradient, uint64_t seed) {
+                new (self) Executor(program, std::move(parameters), std::move(gradient), seed);
+                self->poll = poll_signals;
+            },
+            "program"_a, "parameters"_a, "gradient"_a.none(), "seed"_a)
         .def_prop_ro("nbytes", &Executor::bytes)
-        .def("set_host",
-             [](Executor& self, nb::object function, bool is_double) {
-                 self.host = host_function(std::move(function), is_double);
-             })
-        .def("set_update_rule",
-             [](Executor& self, const std::string& kernel, const std::vector<bool>& decayed,
-                double clip_value, double clip_norm, std::vector<std::shared_ptr<Store>> states) {
-                 self.set_update_rule({kernel, decayed, clip_value, clip_norm}, std::move(states));
-             },
-             "kernel"_a, "decayed"_a, "clip_value"_a, "clip_norm"_a, "states"_a)
-        .def("train",
-             [](Executor& self, ConstArray inputs, ConstArray targets, std::optional<ConstArray> weights,
-                std::optional<Order> order, int64_t batch_size, int64_t first_batch, uint32_t first_update,
-                Doubles scalars, double seconds, double loss, double weight) {
-                 const Data data = make_data(inputs, targets, weights, order);
-                 Executor::Updates updates;
-                 updates.batch_size = batch_size;
-                 updates.first_batch = first_batch;
-                 updates.count = int64_t(scalars.shape(0));
-                 updates.first_update = first_update;
-                 updates.scalars = scalars.data();
-                 updates.scalar_count = int64_t(scalars.shape(1));
-                 updates.seconds = seconds;
-                 if (batch_size < 1 || first_batch < 0 ||
-                     (first_batch + updates.count - 1) * batch_size >= data.rows)
-                     throw std::invalid_argument("more updates than the data have batches");
-                 Totals totals{loss, weight};
-                 Executor::Result result;
-                 {
-                     nb::gil_scoped_release released;
-                     result = self.train(data, updates, totals);
-                 }
-                 return std::make_tuple(int(result.outcome), result.updates, totals.loss, totals.weight,
-                                        result.last.loss, result.last.weight);
-             },
-             "inputs"_a, "targets"_a, "weights"_a.none(), "order"_a.none(), "batch_size"_a, "first_batch"_a,
-             "first_update"_a, "scalars"_a, "seconds"_a, "loss"_a, "weight"_a)
+        .def("set_host", [](Executor& self, nb::object function,
+                            bool is_double) { self.host = host_function(std::move(function), is_double); })
+        .def(
+            "set_update_rule",
+            [](Executor& self, const std::string& kernel, const std::vector<bool>& decayed, double clip_value,
+               double clip_norm, std::vector<std::shared_ptr<Store>> states) {
+                self.set_update_rule({kernel, decayed, clip_value, clip_norm}, std::move(states));
+            },
+            "kernel"_a, "decayed"_a, "clip_value"_a, "clip_norm"_a, "states"_a)
+        .def(
+            "train",
+            [](Executor& self, ConstArray inputs, ConstArray targets, std::optional<ConstArray> weights,
+               std::optional<Order> order, int64_t batch_size, int64_t first_batch, uint32_t first_update,
+               Doubles scalars, double seconds, double loss, double weight) {
+                const Data data = make_data(inputs, targets, weights, order);
+                Executor::Updates updates;
+                updates.batch_size = batch_size;
+                updates.first_batch = first_batch;
+                updates.count = int64_t(scalars.shape(0));
+                updates.first_update = first_update;
+                updates.scalars = scalars.data();
+                updates.scalar_count = int64_t(scalars.shape(1));
+                updates.seconds = seconds;
+                if (batch_size < 1 || first_batch < 0 ||
+                    (first_batch + updates.count - 1) * batch_size >= data.rows)
+                    throw std::invalid_argument("more updates than the data have batches");
+                Totals totals{loss, weight};
+                Executor::Result result;
+                {
+                    nb::gil_scoped_release released;
+                    result = self.train(data, updates, totals);
+                }
+                return std::make_tuple(int(result.outcome), result.updates, totals.loss, totals.weight,
+                                       result.last.loss, result.last.weight);
+            },
+            "inputs"_a, "targets"_a, "weights"_a.none(), "order"_a.none(), "batch_size"_a, "first_batch"_a,
+            "first_update"_a, "scalars"_a, "seconds"_a, "loss"_a, "weight"_a)
         .def("stop", &Executor::stop)
         .def("begin", &Executor::begin, nb::call_guard<nb::gil_scoped_release>())
-        .def("add",
-             [](Executor& self, ConstArray inputs, ConstArray targets, std::optional<ConstArray> weights) {
-                 const Data data = make_data(inputs, targets, weights, std::nullopt);
-                 nb::gil_scoped_release released;
-                 self.add(data);
-             },
-             "inputs"_a, "targets"_a, "weights"_a.none())
+        .def(
+            "add",
+            [](Executor& self, ConstArray inputs, ConstArray targets, std::optional<ConstArray> weights) {
+                const Data data = make_data(inputs, targets, weights, std::nullopt);
+                nb::gil_scoped_release released;
+                self.add(data);
+            },
+            "inputs"_a, "targets"_a, "weights"_a.none())
         .def("accumulated",
              [](const Executor& self) {
                  return std::make_pair(self.accumulated().loss, self.accumulated().weight);
@@ -251,23 +254,25 @@ static void bind_executor(nb::module_& m) {
                  return self.finish(scalars.data(), int64_t(scalars.shape(1)));
              })
         .def("forward",
-             [](Executor& self, ConstArray inputs, nb::ndarray<nb::ndim<2>, nb::c_contig, nb::device::cpu> out) {
+             [](Executor& self, ConstArray inputs,
+                nb::ndarray<nb::ndim<2>, nb::c_contig, nb::device::cpu> out) {
                  const Data data = make_data(inputs, std::nullopt, std::nullopt, std::nullopt);
                  if (out.shape(0) != inputs.shape(0)) throw std::invalid_argument("out has too few rows");
                  nb::gil_scoped_release released;
                  self.forward(data, out.data(), int64_t(out.shape(1)));
              })
-        .def("evaluate",
-             [](Executor& self, ConstArray inputs, ConstArray targets, std::optional<ConstArray> weights) {
-                 const Data data = make_data(inputs, targets, weights, std::nullopt);
-                 Totals totals;
-                 {
-                     nb::gil_scoped_release released;
-                     totals = self.evaluate(data);
-                 }
-                 return std::make_pair(totals.loss, totals.weight);
-             },
-             "inputs"_a, "targets"_a, "weights"_a.none());
+        .def(
+            "evaluate",
+            [](Executor& self, ConstArray inputs, ConstArray targets, std::optional<ConstArray> weights) {
+                const Data data = make_data(inputs, targets, weights, std::nullopt);
+                Totals totals;
+                {
+                    nb::gil_scoped_release released;
+                    totals = self.evaluate(data);
+                }
+                return std::make_pair(totals.loss, totals.weight);
+            },
+            "inputs"_a, "targets"_a, "weights"_a.none());
 }
 
 NB_MODULE(_core, m) {
@@ -286,8 +291,8 @@ NB_MODULE(_core, m) {
         return names;
     });
     m.def("run_kernel", &run_kernel, "name"_a, "dtype"_a, "level"_a, "operands"_a, "rows"_a,
-          "first_row"_a = 0, "numbers"_a = std::vector<double>{}, "seed"_a = 0, "update"_a = 0,
-          "begin"_a = 0, "end"_a = 0, "resume"_a = false);
+          "first_row"_a = 0, "numbers"_a = std::vector<double>{}, "seed"_a = 0, "update"_a = 0, "begin"_a = 0,
+          "end"_a = 0, "resume"_a = false);
     bind_store(m);
     bind_executor(m);
 }

@@ -26,15 +26,15 @@ inline constexpr int kMaxOperands = 8;
 
 struct Call {
     Operand operand[kMaxOperands];
-    int64_t rows = 0;        // rows of this tile (row kernels) or of the micro-batch (column kernels)
-    int64_t first_row = 0;   // position in the batch of the tile's first row
+    int64_t rows = 0;       // rows of this tile (row kernels) or of the micro-batch (column kernels)
+    int64_t first_row = 0;  // position in the batch of the tile's first row
     const double* numbers = nullptr;  // attributes of the operation, or scalars of this update
     uint64_t seed = 0;
-    uint32_t update = 0;     // number of the update since the network was made
-    int64_t begin = 0;       // column and update kernels: the block of outputs to work on
+    uint32_t update = 0;  // number of the update since the network was made
+    int64_t begin = 0;    // column and update kernels: the block of outputs to work on
     int64_t end = 0;
     const uint32_t* order = nullptr;  // gather kernels: rows of the source, or null for rows in order
-    bool resume = false;     // column kernels: continue the chain in the output (else start at zero)
+    bool resume = false;              // column kernels: continue the chain in the output (else start at zero)
 };
 
 using Kernel = void (*)(const Call&);

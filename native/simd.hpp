@@ -93,24 +93,52 @@ template <class T>
 ONEFOLD_INLINE Vec<T> select(IVec<T> mask, Vec<T> yes, Vec<T> no) {
     return mask ? yes : no;
 }
-ONEFOLD_INLINE Vf select(IVec<float> mask, Vf yes, Vf no) { return mask ? yes : no; }
-ONEFOLD_INLINE Vd select(IVec<double> mask, Vd yes, Vd no) { return mask ? yes : no; }
+ONEFOLD_INLINE Vf select(IVec<float> mask, Vf yes, Vf no) {
+    return mask ? yes : no;
+}
+ONEFOLD_INLINE Vd select(IVec<double> mask, Vd yes, Vd no) {
+    return mask ? yes : no;
+}
 
 #if ONEFOLD_VECTOR_BYTES == 64
-ONEFOLD_INLINE Vf fma(Vf a, Vf b, Vf c) { return (Vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
-ONEFOLD_INLINE Vd fma(Vd a, Vd b, Vd c) { return (Vd)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
-ONEFOLD_INLINE Vf sqrt(Vf a) { return (Vf)_mm512_sqrt_ps((__m512)a); }
-ONEFOLD_INLINE Vd sqrt(Vd a) { return (Vd)_mm512_sqrt_pd((__m512d)a); }
+ONEFOLD_INLINE Vf fma(Vf a, Vf b, Vf c) {
+    return (Vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+ONEFOLD_INLINE Vd fma(Vd a, Vd b, Vd c) {
+    return (Vd)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+}
+ONEFOLD_INLINE Vf sqrt(Vf a) {
+    return (Vf)_mm512_sqrt_ps((__m512)a);
+}
+ONEFOLD_INLINE Vd sqrt(Vd a) {
+    return (Vd)_mm512_sqrt_pd((__m512d)a);
+}
 #elif ONEFOLD_VECTOR_BYTES == 32
-ONEFOLD_INLINE Vf fma(Vf a, Vf b, Vf c) { return (Vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
-ONEFOLD_INLINE Vd fma(Vd a, Vd b, Vd c) { return (Vd)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
-ONEFOLD_INLINE Vf sqrt(Vf a) { return (Vf)_mm256_sqrt_ps((__m256)a); }
-ONEFOLD_INLINE Vd sqrt(Vd a) { return (Vd)_mm256_sqrt_pd((__m256d)a); }
+ONEFOLD_INLINE Vf fma(Vf a, Vf b, Vf c) {
+    return (Vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+ONEFOLD_INLINE Vd fma(Vd a, Vd b, Vd c) {
+    return (Vd)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
+ONEFOLD_INLINE Vf sqrt(Vf a) {
+    return (Vf)_mm256_sqrt_ps((__m256)a);
+}
+ONEFOLD_INLINE Vd sqrt(Vd a) {
+    return (Vd)_mm256_sqrt_pd((__m256d)a);
+}
 #elif defined(ONEFOLD_NEON)
-ONEFOLD_INLINE Vf fma(Vf a, Vf b, Vf c) { return (Vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
-ONEFOLD_INLINE Vd fma(Vd a, Vd b, Vd c) { return (Vd)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b); }
-ONEFOLD_INLINE Vf sqrt(Vf a) { return (Vf)vsqrtq_f32((float32x4_t)a); }
-ONEFOLD_INLINE Vd sqrt(Vd a) { return (Vd)vsqrtq_f64((float64x2_t)a); }
+ONEFOLD_INLINE Vf fma(Vf a, Vf b, Vf c) {
+    return (Vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+ONEFOLD_INLINE Vd fma(Vd a, Vd b, Vd c) {
+    return (Vd)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
+ONEFOLD_INLINE Vf sqrt(Vf a) {
+    return (Vf)vsqrtq_f32((float32x4_t)a);
+}
+ONEFOLD_INLINE Vd sqrt(Vd a) {
+    return (Vd)vsqrtq_f64((float64x2_t)a);
+}
 #else
 ONEFOLD_INLINE Vf fma(Vf a, Vf b, Vf c) {
     Vf r;
@@ -135,10 +163,18 @@ ONEFOLD_INLINE Vd sqrt(Vd a) {
 #endif
 
 // Scalars, in the same words, for code that is written once for both.
-ONEFOLD_INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
-ONEFOLD_INLINE double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
-ONEFOLD_INLINE float sqrt(float a) { return __builtin_sqrtf(a); }
-ONEFOLD_INLINE double sqrt(double a) { return __builtin_sqrt(a); }
+ONEFOLD_INLINE float fma(float a, float b, float c) {
+    return __builtin_fmaf(a, b, c);
+}
+ONEFOLD_INLINE double fma(double a, double b, double c) {
+    return __builtin_fma(a, b, c);
+}
+ONEFOLD_INLINE float sqrt(float a) {
+    return __builtin_sqrtf(a);
+}
+ONEFOLD_INLINE double sqrt(double a) {
+    return __builtin_sqrt(a);
+}
 
 // abs, negate and sign of zero by bits: no rounding, NaN stays NaN.
 template <class T>
@@ -146,13 +182,25 @@ ONEFOLD_INLINE IVec<T> sign_bit() {
     using I = typename VectorOf<T>::integer;
     return IVec<T>{} + I(I(1) << (sizeof(I) * 8 - 1));
 }
-ONEFOLD_INLINE Vf abs(Vf a) { return (Vf)((IVec<float>)a & ~sign_bit<float>()); }
-ONEFOLD_INLINE Vd abs(Vd a) { return (Vd)((IVec<double>)a & ~sign_bit<double>()); }
+ONEFOLD_INLINE Vf abs(Vf a) {
+    return (Vf)((IVec<float>)a & ~sign_bit<float>());
+}
+ONEFOLD_INLINE Vd abs(Vd a) {
+    return (Vd)((IVec<double>)a & ~sign_bit<double>());
+}
 // max(a, b): b where either is NaN; min likewise.
-ONEFOLD_INLINE Vf max(Vf a, Vf b) { return a > b ? a : b; }
-ONEFOLD_INLINE Vd max(Vd a, Vd b) { return a > b ? a : b; }
-ONEFOLD_INLINE Vf min(Vf a, Vf b) { return a < b ? a : b; }
-ONEFOLD_INLINE Vd min(Vd a, Vd b) { return a < b ? a : b; }
+ONEFOLD_INLINE Vf max(Vf a, Vf b) {
+    return a > b ? a : b;
+}
+ONEFOLD_INLINE Vd max(Vd a, Vd b) {
+    return a > b ? a : b;
+}
+ONEFOLD_INLINE Vf min(Vf a, Vf b) {
+    return a < b ? a : b;
+}
+ONEFOLD_INLINE Vd min(Vd a, Vd b) {
+    return a < b ? a : b;
+}
 
 // Sixteen interleaved accumulators: element c of a row belongs to lane c mod 16, each lane is one
 // chain over ascending c, and total() joins the lanes by one fixed tree. A row whose length is not

@@ -22,12 +22,16 @@ def over(value: Callable[[mp.mpf], mp.mpf], power: int, skip: int) -> Callable[[
         if abs(x) < mp.mpf("1e-8"):
             terms = mp.taylor(value, 0, power + 3)
             return sum(c * x**k for k, c in enumerate(terms[power:]))
-        return (value(x) - sum(c * x**k for k, c in enumerate(mp.taylor(value, 0, skip - 1)))) / x**power
+        return (
+            value(x) - sum(c * x**k for k, c in enumerate(mp.taylor(value, 0, skip - 1)))
+        ) / x**power
 
     return rest
 
 
-def even(value: Callable[[mp.mpf], mp.mpf], factor: mp.mpf, power: int) -> Callable[[mp.mpf], mp.mpf]:
+def even(
+    value: Callable[[mp.mpf], mp.mpf], factor: mp.mpf, power: int
+) -> Callable[[mp.mpf], mp.mpf]:
     """(f(x) - factor * x) / x**power as a function of z = x * x, for an odd f."""
 
     def rest(z: mp.mpf) -> mp.mpf:
@@ -46,7 +50,7 @@ def cos_rest(z: mp.mpf) -> mp.mpf:
     """(cos(pi x) - 1) / x**2 as a function of z = x * x."""
     z = mp.mpf(z)
     if z < mp.mpf("1e-20"):
-        return -mp.pi**2 / 2
+        return -(mp.pi**2) / 2
     return (mp.cos(mp.pi * mp.sqrt(z)) - 1) / z
 
 
@@ -76,8 +80,10 @@ def main() -> None:
             coefficients, error = mp.chebyfit(function, interval, degree + 1, error=True)
             digits, suffix = (9, "f") if cpp == "float" else (17, "")
             text = ", ".join(mp.nstr(c, digits, strip_zeros=False) + suffix for c in coefficients)
-            print(f"// fitted on [{mp.nstr(interval[0], 4)}, {mp.nstr(interval[1], 4)}], "
-                  f"error {mp.nstr(error, 2)}")
+            print(
+                f"// fitted on [{mp.nstr(interval[0], 4)}, {mp.nstr(interval[1], 4)}], "
+                f"error {mp.nstr(error, 2)}"
+            )
             print(f"template <> inline constexpr {cpp} {name}<{cpp}>[] = {{{text}}};")
 
 

@@ -23,8 +23,7 @@ const std::vector<KernelTable>& available_levels() {
         if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
             found.push_back(kernels_avx512());
-        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-            found.push_back(kernels_avx2());
+        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(kernels_avx2());
 #endif
 #ifdef ONEFOLD_HAS_NEON
         found.push_back(kernels_neon());

@@ -24,7 +24,9 @@ constexpr int64_t kBlockRows = 96;
 constexpr int64_t kUpdateRows = 256;
 constexpr auto kPollEvery = std::chrono::milliseconds(50);
 
-int64_t blocks_of(int64_t n, int64_t size) { return (n + size - 1) / size; }
+int64_t blocks_of(int64_t n, int64_t size) {
+    return (n + size - 1) / size;
+}
 
 }  // namespace
 
@@ -153,9 +155,11 @@ Operand Executor::resolve(const Reference& reference, int64_t first, int64_t row
             }
             const Source& s = source_of(reference.index);
             const int64_t skipped = data_.order ? 0 : (first + row) * s.stride * s.element_bytes;
-            return {const_cast<std::byte*>(static_cast<const std::byte*>(s.data)) + skipped, s.stride, s.stride};
+            return {const_cast<std::byte*>(static_cast<const std::byte*>(s.data)) + skipped, s.stride,
+                    s.stride};
         }
-        case Place::none: break;
+        case Place::none:
+            break;
     }
     return {};
 }
@@ -191,15 +195,16 @@ void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
     const auto& tasks = column_tasks_[stage];
     ThreadPool::shared().run(threads_for(column_cost_ * double(rows)), int64_t(tasks.size()),
                              [&](int64_t number, int worker) {
-        const Task& task = tasks[size_t(number)];
-        Call call = make_call(*task.operation, 0, 0, worker);
-        call.rows = rows;
-        call.begin = task.begin;
-        call.end = task.end;
-        call.resume = started_;
-        task.kernel(call);
-        if (fuse) update_block(task.operation->operands[0].index, task.begin, task.end);
-    });
+                                 const Task& task = tasks[size_t(number)];
+                                 Call call = make_call(*task.operation, 0, 0, worker);
+                                 call.rows = rows;
+                                 call.begin = task.begin;
+                                 call.end = task.end;
+                                 call.resume = started_;
+                                 task.kernel(call);
+                                 if (fuse)
+                                     update_block(task.operation->operands[0].index, task.begin, task.end);
+                             });
 }
 
 void Executor::host_stage(size_t stage, int64_t rows) {
@@ -273,7 +278,9 @@ void Executor::prepare_update(const double* scalars, int64_t scalar_count, doubl
 }
 
 // A batch without weight has no gradient: the sums are all zero, and so is the update's.
-double Executor::reciprocal() const { return batch_.weight > 0 ? 1 / batch_.weight : 0; }
+double Executor::reciprocal() const {
+    return batch_.weight > 0 ? 1 / batch_.weight : 0;
+}
 
 void Executor::update_block(int parameter, int64_t begin, int64_t end) {
     Call call;
@@ -310,15 +317,15 @@ double Executor::gradient_norm() {
     double* sums = reinterpret_cast<double*>(norm_blocks_.data());
     ThreadPool::shared().run(threads_for(4.0 * double(parameters_->elements())), int64_t(blocks_.size()),
                              [&](int64_t number, int) {
-        const Block& block = blocks_[size_t(number)];
-        Call call;
-        call.operand[0].data = sums + number;
-        call.operand[1].data = gradient_->at(block.parameter);
-        call.numbers = &inverse;
-        call.begin = block.begin * kPanel;
-        call.end = block.end * kPanel;
-        squared_norm_(call);
-    });
+                                 const Block& block = blocks_[size_t(number)];
+                                 Call call;
+                                 call.operand[0].data = sums + number;
+                                 call.operand[1].data = gradient_->at(block.parameter);
+                                 call.numbers = &inverse;
+                                 call.begin = block.begin * kPanel;
+                                 call.end = block.end * kPanel;
+                                 squared_norm_(call);
+                             });
     double total = 0;
     for (size_t i = 0; i < blocks_.size(); ++i) total += sums[i];
     return std::sqrt(total);
@@ -335,13 +342,15 @@ bool Executor::update_stage(const double* scalars, int64_t scalar_count) {
     prepare_update(scalars, scalar_count, factor);
     ThreadPool::shared().run(threads_for(20.0 * double(parameters_->elements())), int64_t(blocks_.size()),
                              [&](int64_t number, int) {
-        const Block& block = blocks_[size_t(number)];
-        update_block(block.parameter, block.begin, block.end);
-    });
+                                 const Block& block = blocks_[size_t(number)];
+                                 update_block(block.parameter, block.begin, block.end);
+                             });
     return true;
 }
 
-void Executor::updated() { packed_version_ = ++parameters_->version; }
+void Executor::updated() {
+    packed_version_ = ++parameters_->version;
+}
 
 Executor::Result Executor::train(const Data& data, const Updates& updates, Totals& totals) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -378,7 +387,8 @@ Executor::Result Executor::train(const Data& data, const Updates& updates, Total
         totals.weight += batch_.weight;
         ++result.updates;
         if (updates.seconds > 0 && result.updates < updates.count &&
-            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() > updates.seconds) {
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() >
+                updates.seconds) {
             result.outcome = Outcome::time_up;
             return result;
         }

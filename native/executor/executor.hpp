@@ -49,7 +49,7 @@ enum class Outcome : int { done, time_up, not_finite };
 
 class Executor {
 public:
-    using Poll = std::function<void()>;                              // may throw
+    using Poll = std::function<void()>;  // may throw
     using Host = std::function<void(int64_t rows, int64_t first_row, const std::vector<Operand>&)>;
 
     // `gradient` may be null for a program without columns.
@@ -64,12 +64,12 @@ public:
 
     struct Updates {
         int64_t batch_size = 1;
-        int64_t first_batch = 0;       // in the epoch
-        int64_t count = 0;             // updates wanted
-        uint32_t first_update = 0;     // in the life of the network
+        int64_t first_batch = 0;          // in the epoch
+        int64_t count = 0;                // updates wanted
+        uint32_t first_update = 0;        // in the life of the network
         const double* scalars = nullptr;  // (count, scalar_count): learning rate, decay, ...
         int64_t scalar_count = 0;
-        double seconds = 0;            // return after the update in which this time is up
+        double seconds = 0;  // return after the update in which this time is up
     };
     struct Result {
         Outcome outcome = Outcome::done;

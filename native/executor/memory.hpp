@@ -31,7 +31,11 @@ public:
     }
     Memory(Memory&& other) noexcept { *this = static_cast<Memory&&>(other); }
     Memory& operator=(Memory&& other) noexcept {
-        auto swap = [](auto& a, auto& b) { auto c = a; a = b; b = c; };
+        auto swap = [](auto& a, auto& b) {
+            auto c = a;
+            a = b;
+            b = c;
+        };
         swap(map_, other.map_);
         swap(data_, other.data_);
         swap(mapped_, other.mapped_);

@@ -25,7 +25,7 @@ struct Operation {
     std::string kernel;
     std::vector<Reference> operands;  // outputs, inputs, parameters
     std::vector<double> numbers;
-    double cost = 0;       // floating-point operations for each row
+    double cost = 0;        // floating-point operations for each row
     int element_bytes = 0;  // set where operand 0 is not of the program's type (loss: float64)
 };
 
@@ -34,9 +34,9 @@ struct Operation {
 struct Buffer {
     bool whole_micro_batch = false;
     int64_t width = 0;
-    int64_t stride = 0;        // in elements
+    int64_t stride = 0;  // in elements
     int64_t element_bytes = 4;
-    int64_t offset = 0;        // in bytes, from the start of the micro-batch's or the thread's arena
+    int64_t offset = 0;  // in bytes, from the start of the micro-batch's or the thread's arena
 };
 
 // rows: tiles of rows in parallel, each carried through all operations of the stage.

@@ -6,9 +6,13 @@
 
 namespace onefold {
 
-int64_t Matrix::panels() const { return (columns + kPanel - 1) / kPanel; }
+int64_t Matrix::panels() const {
+    return (columns + kPanel - 1) / kPanel;
+}
 
-int64_t Matrix::elements() const { return panel_rows() * kPanel; }
+int64_t Matrix::elements() const {
+    return panel_rows() * kPanel;
+}
 
 Store::Store(const std::vector<std::pair<int64_t, int64_t>>& shapes, bool is_double) : is_double_(is_double) {
     for (const auto& [rows, columns] : shapes) {

@@ -35,17 +35,17 @@ ONEFOLD_INLINE void map2(const Call& call, F f) {
 }
 
 // Forward kernels: operands y, x. Backward kernels: dx, dy, then y or x, as the names below say.
-#define ONEFOLD_FORWARD(name, ...)                                                  \
-    template <class T>                                                              \
-    static void name##_forward(const Call& call) {                                  \
-        [[maybe_unused]] const double* p = call.numbers;                            \
-        map1<T>(call, [=](Vec<T> x) __attribute__((always_inline)) { __VA_ARGS__ });                                  \
+#define ONEFOLD_FORWARD(name, ...)                                                   \
+    template <class T>                                                               \
+    static void name##_forward(const Call& call) {                                   \
+        [[maybe_unused]] const double* p = call.numbers;                             \
+        map1<T>(call, [=](Vec<T> x) __attribute__((always_inline)) { __VA_ARGS__ }); \
     }
-#define ONEFOLD_BACKWARD(name, saved, ...)                                          \
-    template <class T>                                                              \
-    static void name##_backward(const Call& call) {                                 \
-        [[maybe_unused]] const double* p = call.numbers;                            \
-        map2<T>(call, [=](Vec<T> dy, Vec<T> saved) __attribute__((always_inline)) { __VA_ARGS__ });                   \
+#define ONEFOLD_BACKWARD(name, saved, ...)                                                          \
+    template <class T>                                                                              \
+    static void name##_backward(const Call& call) {                                                 \
+        [[maybe_unused]] const double* p = call.numbers;                                            \
+        map2<T>(call, [=](Vec<T> dy, Vec<T> saved) __attribute__((always_inline)) { __VA_ARGS__ }); \
     }
 
 // Comparisons are written so that NaN falls through to the branch that keeps it.
@@ -64,25 +64,24 @@ ONEFOLD_FORWARD(relu6, const Vec<T> low = select(x < zero<T>(), zero<T>(), x);
 ONEFOLD_BACKWARD(relu6, y, return select((y > zero<T>()) & (y < T(6)), dy, zero<T>());)
 
 // leaky_relu: x, or p0 x below zero (p0 >= 0, so the sign of y is that of x)
-ONEFOLD_FORWARD(leaky_relu, return select(x < zero<T>(), x * T(p[0]), x);)
-ONEFOLD_BACKWARD(leaky_relu, x, return select(x > zero<T>(), dy, dy * T(p[0]));)
+ONEFOLD_FORWARD(leaky_relu, return select(x < zero<T>(), x* T(p[0]), x);)
+ONEFOLD_BACKWARD(leaky_relu, x, return select(x > zero<T>(), dy, dy* T(p[0]));)
 
 // elu: x, or p0 (exp(x) - 1) below zero. From y: f' = y + p0.
 ONEFOLD_FORWARD(elu, return select(x < zero<T>(), T(p[0]) * expm1_of<T>(x), x);)
-ONEFOLD_BACKWARD(elu, y, return select(y > zero<T>(), dy, dy * (y + T(p[0])));)
+ONEFOLD_BACKWARD(elu, y, return select(y > zero<T>(), dy, dy*(y + T(p[0])));)
 
 // celu: x, or p0 (exp(x / p0) - 1) below zero. From y: f' = y / p0 + 1.
 ONEFOLD_FORWARD(celu, return select(x < zero<T>(), T(p[0]) * expm1_of<T>(x / T(p[0])), x);)
-ONEFOLD_BACKWARD(celu, y, return select(y > zero<T>(), dy, dy * (y / T(p[0]) + T(1)));)
+ONEFOLD_BACKWARD(celu, y, return select(y > zero<T>(), dy, dy*(y / T(p[0]) + T(1)));)
 
 // selu: scale * elu with alpha (Klambauer et al. 2017). From y: f' = y + scale * alpha below zero.
 template <class T>
 inline constexpr T kSeluScale = T(1.0507009873554804934);
 template <class T>
 inline constexpr T kSeluNegative = T(1.0507009873554804934 * 1.6732632423543772848);
-ONEFOLD_FORWARD(selu, return select(x < zero<T>(), kSeluNegative<T> * expm1_of<T>(x), kSeluScale<T> * x);)
-ONEFOLD_BACKWARD(selu, y,
-                 return dy * select(y > zero<T>(), broadcast(kSeluScale<T>), y + kSeluNegative<T>);)
+ONEFOLD_FORWARD(selu, return select(x < zero<T>(), kSeluNegative<T>* expm1_of<T>(x), kSeluScale<T>* x);)
+ONEFOLD_BACKWARD(selu, y, return dy * select(y > zero<T>(), broadcast(kSeluScale<T>), y + kSeluNegative<T>);)
 
 // gelu: x Phi(x) = x erfc(-x / sqrt 2) / 2, without cancellation for negative x (Hendrycks and Gimpel
 // 2016). f' = Phi(x) + x phi(x).
@@ -92,7 +91,7 @@ template <class T>
 inline constexpr T kNormalDensity = T(0.39894228040143267794);
 template <class T>
 ONEFOLD_INLINE Vec<T> normal_cdf(Vec<T> x) {
-    return erfc_of<T>(x * -kSqrtHalf<T>)*T(0.5);
+    return erfc_of<T>(x * -kSqrtHalf<T>) * T(0.5);
 }
 // x * f, where f vanishes faster than x grows.
 template <class T>
@@ -113,12 +112,12 @@ ONEFOLD_FORWARD(gelu_tanh, return vanishing<T>(x, sigmoid_of<T>(gelu_twice_u<T>(
 ONEFOLD_BACKWARD(gelu_tanh, x, const Vec<T> s = sigmoid_of<T>(gelu_twice_u<T>(x));
                  const Vec<T> du = fma(x * x, broadcast(T(3 * 1.5957691216057307117 * 0.044715)),
                                        broadcast(T(1.5957691216057307117)));
-                 return dy * (s + vanishing<T>(x * du, s * (T(1) - s)));)
+                 return dy * (s + vanishing<T>(x * du, s*(T(1) - s)));)
 
 // silu: x sigmoid(x). f' = s (1 + x (1 - s)), with 1 - s = sigmoid(-x).
 ONEFOLD_FORWARD(silu, return vanishing<T>(x, sigmoid_of<T>(x));)
 ONEFOLD_BACKWARD(silu, x, const Vec<T> s = sigmoid_of<T>(x);
-                 return dy * (s + vanishing<T>(x, s * sigmoid_of<T>(-x)));)
+                 return dy * (s + vanishing<T>(x, s* sigmoid_of<T>(-x)));)
 
 // hard_silu: x hard_sigmoid(x)
 template <class T>
@@ -143,8 +142,7 @@ ONEFOLD_BACKWARD(sigmoid, y, return dy * (y * (T(1) - y));)
 
 // hard_sigmoid: min(max(x + 3, 0), 6) / 6, as PyTorch has it
 ONEFOLD_FORWARD(hard_sigmoid, return hard_sigmoid_of<T>(x);)
-ONEFOLD_BACKWARD(hard_sigmoid, y,
-                 return select((y > zero<T>()) & (y < T(1)), dy / T(6), zero<T>());)
+ONEFOLD_BACKWARD(hard_sigmoid, y, return select((y > zero<T>()) & (y < T(1)), dy / T(6), zero<T>());)
 
 // log_sigmoid: -softplus(-x). f' = sigmoid(-x).
 ONEFOLD_FORWARD(log_sigmoid, return -softplus_of<T>(-x);)
@@ -211,8 +209,7 @@ static void prelu_backward(const Call& call) {
             const T dy = data<const T>(call, 2)[r * call.operand[2].stride + c];
             const T x = data<const T>(call, 3)[r * call.operand[3].stride + c];
             data<T>(call, 1)[r * call.operand[1].stride + c] = x < T(0) ? dy * x : T(0);
-            data<T>(call, 0)[r * call.operand[0].stride + c] =
-                x < T(0) ? dy * data<const T>(call, 4)[c] : dy;
+            data<T>(call, 0)[r * call.operand[0].stride + c] = x < T(0) ? dy * data<const T>(call, 4)[c] : dy;
         }
 }
 
@@ -323,14 +320,15 @@ static void log_softmax_backward(const Call& call) {
 }
 
 #define ONEFOLD_PAIR(X, name) X(name##_forward) X(name##_backward)
-#define ONEFOLD_ACTIVATION_KERNELS(X)                                                              \
-    ONEFOLD_PAIR(X, relu) ONEFOLD_PAIR(X, relu6) ONEFOLD_PAIR(X, leaky_relu) ONEFOLD_PAIR(X, elu)  \
-    ONEFOLD_PAIR(X, celu) ONEFOLD_PAIR(X, selu) ONEFOLD_PAIR(X, gelu) ONEFOLD_PAIR(X, gelu_tanh)   \
-    ONEFOLD_PAIR(X, silu) ONEFOLD_PAIR(X, hard_silu) ONEFOLD_PAIR(X, mish) ONEFOLD_PAIR(X, sigmoid)\
-    ONEFOLD_PAIR(X, hard_sigmoid) ONEFOLD_PAIR(X, log_sigmoid) ONEFOLD_PAIR(X, tanh)               \
-    ONEFOLD_PAIR(X, hard_tanh) ONEFOLD_PAIR(X, tanh_shrink) ONEFOLD_PAIR(X, softplus)              \
-    ONEFOLD_PAIR(X, softsign) ONEFOLD_PAIR(X, exponential) ONEFOLD_PAIR(X, threshold)              \
-    ONEFOLD_PAIR(X, hard_shrink) ONEFOLD_PAIR(X, soft_shrink) ONEFOLD_PAIR(X, prelu)               \
-    ONEFOLD_PAIR(X, softmax) ONEFOLD_PAIR(X, log_softmax)
+#define ONEFOLD_ACTIVATION_KERNELS(X)                                                                        \
+    ONEFOLD_PAIR(X, relu)                                                                                    \
+    ONEFOLD_PAIR(X, relu6) ONEFOLD_PAIR(X, leaky_relu) ONEFOLD_PAIR(X, elu) ONEFOLD_PAIR(X, celu)            \
+        ONEFOLD_PAIR(X, selu) ONEFOLD_PAIR(X, gelu) ONEFOLD_PAIR(X, gelu_tanh) ONEFOLD_PAIR(X, silu)         \
+            ONEFOLD_PAIR(X, hard_silu) ONEFOLD_PAIR(X, mish) ONEFOLD_PAIR(X, sigmoid)                        \
+                ONEFOLD_PAIR(X, hard_sigmoid) ONEFOLD_PAIR(X, log_sigmoid) ONEFOLD_PAIR(X, tanh)             \
+                    ONEFOLD_PAIR(X, hard_tanh) ONEFOLD_PAIR(X, tanh_shrink) ONEFOLD_PAIR(X, softplus)        \
+                        ONEFOLD_PAIR(X, softsign) ONEFOLD_PAIR(X, exponential) ONEFOLD_PAIR(X, threshold)    \
+                            ONEFOLD_PAIR(X, hard_shrink) ONEFOLD_PAIR(X, soft_shrink) ONEFOLD_PAIR(X, prelu) \
+                                ONEFOLD_PAIR(X, softmax) ONEFOLD_PAIR(X, log_softmax)
 
 }  // namespace onefold::ONEFOLD_LEVEL

@@ -31,7 +31,8 @@ inline constexpr int kTileRows = 6;
 // How a tile's accumulators begin.
 enum class Start { zero, bias, output };
 
-// One register tile's work: c[r, 0..C*lanes) = chain over k of a[r * a_row + k * a_step] * b[k * b_step + ...].
+// One register tile's work: c[r, 0..C*lanes) = chain over k of a[r * a_row + k * a_step] * b[k * b_step +
+// ...].
 template <class T>
 struct Tile {
     T* c;

@@ -56,13 +56,12 @@ ONEFOLD_INLINE void mean_loss(const Call& call, F f) {
     });
 }
 
-#define ONEFOLD_MEAN_LOSS(name, ...)                                                               \
-    template <class T>                                                                             \
-    static void name(const Call& call) {                                                           \
-        [[maybe_unused]] const double* p = call.numbers;                                           \
-        mean_loss<T>(call, [=](Vec<T> z, Vec<T> y, Vec<T>& slope) __attribute__((always_inline)) { \
-            __VA_ARGS__                                                                            \
-        });                                                                                        \
+#define ONEFOLD_MEAN_LOSS(name, ...)                                                                         \
+    template <class T>                                                                                       \
+    static void name(const Call& call) {                                                                     \
+        [[maybe_unused]] const double* p = call.numbers;                                                     \
+        mean_loss<T>(call,                                                                                   \
+                     [=](Vec<T> z, Vec<T> y, Vec<T>& slope) __attribute__((always_inline)) { __VA_ARGS__ }); \
     }
 
 template <class T>
@@ -78,10 +77,9 @@ ONEFOLD_MEAN_LOSS(squared_error, const Vec<T> e = z - y; slope = e + e; return e
 ONEFOLD_MEAN_LOSS(absolute_error, const Vec<T> e = z - y; slope = sign_of<T>(e); return abs(e);)
 
 // e^2 / 2 up to |e| = p0, then p0 |e| - p0^2 / 2 (Huber 1964)
-ONEFOLD_MEAN_LOSS(huber, const Vec<T> e = z - y; const Vec<T> a = abs(e);
-                  const T delta = T(p[0]); const IVec<T> near = a <= delta;
-                  slope = select(near, e, delta * sign_of<T>(e));
-                  return select(near, e * e * T(0.5), delta * (a - T(0.5 * p[0])));)
+ONEFOLD_MEAN_LOSS(huber, const Vec<T> e = z - y; const Vec<T> a = abs(e); const T delta = T(p[0]);
+                  const IVec<T> near = a <= delta; slope = select(near, e, delta* sign_of<T>(e));
+                  return select(near, e * e * T(0.5), delta*(a - T(0.5 * p[0])));)
 
 // log(cosh(e)) = |e| + log1p(exp(-2 |e|)) - log 2; by log1p(sinh^2) / 2 near zero, without cancellation
 ONEFOLD_MEAN_LOSS(log_cosh, const Vec<T> e = z - y; const Vec<T> a = abs(e); slope = tanh_of<T>(e);
@@ -94,7 +92,7 @@ ONEFOLD_MEAN_LOSS(log_cosh, const Vec<T> e = z - y; const Vec<T> a = abs(e); slo
 // p0 e above the prediction, (p0 - 1) e below, e = y - z (Koenker and Bassett 1978)
 ONEFOLD_MEAN_LOSS(quantile, const Vec<T> e = y - z; const T high = T(p[0]); const T low = T(p[0] - 1);
                   slope = select(e > Vec<T>{}, broadcast(-high), select(e < Vec<T>{}, broadcast(-low), e));
-                  return select(e > Vec<T>{}, e * high, e * low);)
+                  return select(e > Vec<T>{}, e* high, e* low);)
 
 // z is the logarithm of the rate: exp(z) - y z
 ONEFOLD_MEAN_LOSS(poisson_log, const Vec<T> rate = exp_of<T>(z); slope = rate - y; return fma(-y, z, rate);)
@@ -104,7 +102,8 @@ ONEFOLD_MEAN_LOSS(poisson, const Vec<T> safe = z + T(p[0]); slope = T(1) - y / s
                   return fma(-y, log_of<T>(safe), z);)
 
 // softplus(z) - t z with t = y (1 - p0) + p0 / 2
-ONEFOLD_MEAN_LOSS(sigmoid_cross_entropy, const Vec<T> t = fma(y, broadcast(T(1 - p[0])), broadcast(T(p[0] / 2)));
+ONEFOLD_MEAN_LOSS(sigmoid_cross_entropy,
+                  const Vec<T> t = fma(y, broadcast(T(1 - p[0])), broadcast(T(p[0] / 2)));
                   slope = sigmoid_of<T>(z) - t; return softplus_of<T>(z) - t * z;)
 
 // max(1 - y z, 0) for y in {-1, 1}
@@ -113,8 +112,8 @@ ONEFOLD_MEAN_LOSS(hinge, const Vec<T> m = T(1) - y * z; const IVec<T> inside = m
 
 // max(1 - y z, 0)^2
 ONEFOLD_MEAN_LOSS(squared_hinge, const Vec<T> m = T(1) - y * z; const IVec<T> inside = m <= Vec<T>{};
-                  const Vec<T> kept = select(inside, Vec<T>{}, m);
-                  slope = -y * (kept + kept); return kept * kept;)
+                  const Vec<T> kept = select(inside, Vec<T>{}, m); slope = -y * (kept + kept);
+                  return kept * kept;)
 
 // The gradient of a softmax loss, scaled: (softmax(z) * mass - target) * weight, for target(c, n).
 template <class T, class F>
@@ -153,16 +152,16 @@ static void softmax_cross_entropy_labels(const Call& call) {
         const T total = log_sum_exp(row.z, row.outputs);
         T loss = keep * (total - row.z[row.label]);
         if (floor != T(0)) {
-            const T spread = row_sum<T>(row.outputs, [&](int64_t c, int64_t n) __attribute__((always_inline)) {
-                return broadcast(total) - load_part(row.z + c, n);
-            });
+            const T spread =
+                row_sum<T>(row.outputs, [&](int64_t c, int64_t n) __attribute__((always_inline)) {
+                    return broadcast(total) - load_part(row.z + c, n);
+                });
             loss = fma(floor, spread, loss);
         }
         *row.loss = double(row.weight) * double(loss);
         const T own = keep * row.weight;
-        softmax_slope<T>(row, total, T(1), [&](int64_t, int64_t) __attribute__((always_inline)) {
-            return broadcast(floor);
-        });
+        softmax_slope<T>(row, total, T(1),
+                         [&](int64_t, int64_t) __attribute__((always_inline)) { return broadcast(floor); });
         if (row.dz) row.dz[row.label] = row.dz[row.label] - own;
     });
 }
@@ -177,9 +176,8 @@ ONEFOLD_INLINE Vec<T> y_log_y(Vec<T> y) {
 template <class T>
 static void softmax_kl_divergence(const Call& call) {
     for_rows<T, false>(call, [&](const LossRow<T>& row) __attribute__((always_inline)) {
-        const auto target = [&](int64_t c, int64_t n) __attribute__((always_inline)) {
-            return load_part(row.y + c, n);
-        };
+        const auto target = [&](int64_t c, int64_t n)
+                                __attribute__((always_inline)) { return load_part(row.y + c, n); };
         const T total = log_sum_exp(row.z, row.outputs);
         const T mass = row_sum<T>(row.outputs, target);
         const T loss = row_sum<T>(row.outputs, [&](int64_t c, int64_t n) __attribute__((always_inline)) {
@@ -232,9 +230,10 @@ static void cosine_similarity(const Call& call) {
     });
 }
 
-#define ONEFOLD_LOSS_KERNELS(X)                                                               \
-    X(squared_error) X(absolute_error) X(huber) X(log_cosh) X(quantile) X(poisson_log)        \
-    X(poisson) X(sigmoid_cross_entropy) X(hinge) X(squared_hinge) X(softmax_cross_entropy)    \
-    X(softmax_cross_entropy_labels) X(softmax_kl_divergence) X(kl_divergence) X(cosine_similarity)
+#define ONEFOLD_LOSS_KERNELS(X)                                                                           \
+    X(squared_error)                                                                                      \
+    X(absolute_error) X(huber) X(log_cosh) X(quantile) X(poisson_log) X(poisson) X(sigmoid_cross_entropy) \
+        X(hinge) X(squared_hinge) X(softmax_cross_entropy) X(softmax_cross_entropy_labels)                \
+            X(softmax_kl_divergence) X(kl_divergence) X(cosine_similarity)
 
 }  // namespace onefold::ONEFOLD_LEVEL

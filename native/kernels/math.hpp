@@ -24,13 +24,20 @@
 
 namespace onefold::ONEFOLD_LEVEL {
 
-template <class T> inline constexpr T kExp[] = {T(0)};
-template <class T> inline constexpr T kLog[] = {T(0)};
-template <class T> inline constexpr T kTanh[] = {T(0)};
-template <class T> inline constexpr T kErf[] = {T(0)};
-template <class T> inline constexpr T kErfc[] = {T(0)};
-template <class T> inline constexpr T kSinPi[] = {T(0)};
-template <class T> inline constexpr T kCosPi[] = {T(0)};
+template <class T>
+inline constexpr T kExp[] = {T(0)};
+template <class T>
+inline constexpr T kLog[] = {T(0)};
+template <class T>
+inline constexpr T kTanh[] = {T(0)};
+template <class T>
+inline constexpr T kErf[] = {T(0)};
+template <class T>
+inline constexpr T kErfc[] = {T(0)};
+template <class T>
+inline constexpr T kSinPi[] = {T(0)};
+template <class T>
+inline constexpr T kCosPi[] = {T(0)};
 // clang-format off
 // fitted on [-0.3469, 0.3469], error 6.5e-8
 template <> inline constexpr float kExp<float>[] = {0.00139262508f, 0.00836323288f, 0.0416665542f, 0.166665767f, 0.500000000f};
@@ -147,8 +154,12 @@ ONEFOLD_INLINE Vec<T> exp_of(Vec<T> x) {
     const Vec<T> tail = fma(polynomial<T>(r, kExp<T>), r * r, r);
     return scale<T>(tail + T(1), k);
 }
-ONEFOLD_INLINE Vf exp(Vf x) { return exp_of<float>(x); }
-ONEFOLD_INLINE Vd exp(Vd x) { return exp_of<double>(x); }
+ONEFOLD_INLINE Vf exp(Vf x) {
+    return exp_of<float>(x);
+}
+ONEFOLD_INLINE Vd exp(Vd x) {
+    return exp_of<double>(x);
+}
 
 template <class T>
 ONEFOLD_INLINE Vec<T> expm1_of(Vec<T> x) {
@@ -165,8 +176,12 @@ ONEFOLD_INLINE Vec<T> expm1_of(Vec<T> x) {
     const Vec<T> result = select(top, sum * T(2), sum);
     return select(x == Vec<T>{}, x, result);  // keeps the sign of zero
 }
-ONEFOLD_INLINE Vf expm1(Vf x) { return expm1_of<float>(x); }
-ONEFOLD_INLINE Vd expm1(Vd x) { return expm1_of<double>(x); }
+ONEFOLD_INLINE Vf expm1(Vf x) {
+    return expm1_of<float>(x);
+}
+ONEFOLD_INLINE Vd expm1(Vd x) {
+    return expm1_of<double>(x);
+}
 
 // k ln 2 + log(1 + f) + c for f in [sqrt(1/2) - 1, sqrt(2) - 1] and a small c.
 template <class T>
@@ -215,8 +230,12 @@ ONEFOLD_INLINE Vec<T> log_of(Vec<T> x) {
     const Vec<T> exponent = as_real<T>(k - (small ? none + (Format<T>::mantissa + 1) : none));
     return log_edges<T>(x, log_parts<T>(exponent, m - T(1), Vec<T>{}));
 }
-ONEFOLD_INLINE Vf log(Vf x) { return log_of<float>(x); }
-ONEFOLD_INLINE Vd log(Vd x) { return log_of<double>(x); }
+ONEFOLD_INLINE Vf log(Vf x) {
+    return log_of<float>(x);
+}
+ONEFOLD_INLINE Vd log(Vd x) {
+    return log_of<double>(x);
+}
 
 template <class T>
 ONEFOLD_INLINE Vec<T> log1p_of(Vec<T> x) {
@@ -231,8 +250,12 @@ ONEFOLD_INLINE Vec<T> log1p_of(Vec<T> x) {
     const Vec<T> edged = log_edges<T>(u, result);
     return select(x == Vec<T>{}, x, edged);
 }
-ONEFOLD_INLINE Vf log1p(Vf x) { return log1p_of<float>(x); }
-ONEFOLD_INLINE Vd log1p(Vd x) { return log1p_of<double>(x); }
+ONEFOLD_INLINE Vf log1p(Vf x) {
+    return log1p_of<float>(x);
+}
+ONEFOLD_INLINE Vd log1p(Vd x) {
+    return log1p_of<double>(x);
+}
 
 template <class T>
 ONEFOLD_INLINE Vec<T> with_sign(Vec<T> magnitude, Vec<T> sign) {
@@ -249,8 +272,12 @@ ONEFOLD_INLINE Vec<T> tanh_of(Vec<T> x) {
     const Vec<T> result = select(a < T(0.625), small, with_sign<T>(large, x));
     return select(x == Vec<T>{}, x, result);
 }
-ONEFOLD_INLINE Vf tanh(Vf x) { return tanh_of<float>(x); }
-ONEFOLD_INLINE Vd tanh(Vd x) { return tanh_of<double>(x); }
+ONEFOLD_INLINE Vf tanh(Vf x) {
+    return tanh_of<float>(x);
+}
+ONEFOLD_INLINE Vd tanh(Vd x) {
+    return tanh_of<double>(x);
+}
 
 template <class T>
 ONEFOLD_INLINE Vec<T> sigmoid_of(Vec<T> x) {
@@ -258,16 +285,24 @@ ONEFOLD_INLINE Vec<T> sigmoid_of(Vec<T> x) {
     const Vec<T> numerator = select(x < Vec<T>{}, e, broadcast(T(1)));
     return select(x != x, x, numerator / (e + T(1)));
 }
-ONEFOLD_INLINE Vf sigmoid(Vf x) { return sigmoid_of<float>(x); }
-ONEFOLD_INLINE Vd sigmoid(Vd x) { return sigmoid_of<double>(x); }
+ONEFOLD_INLINE Vf sigmoid(Vf x) {
+    return sigmoid_of<float>(x);
+}
+ONEFOLD_INLINE Vd sigmoid(Vd x) {
+    return sigmoid_of<double>(x);
+}
 
 template <class T>
 ONEFOLD_INLINE Vec<T> softplus_of(Vec<T> x) {
     const Vec<T> positive = select(x > Vec<T>{}, x, Vec<T>{});
     return select(x != x, x, positive + log1p_of<T>(exp_of<T>(-abs(x))));
 }
-ONEFOLD_INLINE Vf softplus(Vf x) { return softplus_of<float>(x); }
-ONEFOLD_INLINE Vd softplus(Vd x) { return softplus_of<double>(x); }
+ONEFOLD_INLINE Vf softplus(Vf x) {
+    return softplus_of<float>(x);
+}
+ONEFOLD_INLINE Vd softplus(Vd x) {
+    return softplus_of<double>(x);
+}
 
 // erfc for x >= 1/2: exp(-x^2) is corrected for what the square lost to rounding.
 template <class T>
@@ -296,8 +331,12 @@ ONEFOLD_INLINE Vec<T> erf_of(Vec<T> x) {
     const Vec<T> result = select(a < T(1), erf_small<T>(x), large);
     return select((x == Vec<T>{}) | (x != x), x, result);
 }
-ONEFOLD_INLINE Vf erf(Vf x) { return erf_of<float>(x); }
-ONEFOLD_INLINE Vd erf(Vd x) { return erf_of<double>(x); }
+ONEFOLD_INLINE Vf erf(Vf x) {
+    return erf_of<float>(x);
+}
+ONEFOLD_INLINE Vd erf(Vd x) {
+    return erf_of<double>(x);
+}
 
 template <class T>
 ONEFOLD_INLINE Vec<T> erfc_of(Vec<T> x) {
@@ -307,8 +346,12 @@ ONEFOLD_INLINE Vec<T> erfc_of(Vec<T> x) {
     const IVec<T> middle = (x > T(-1)) & (x < T(0.5));
     return select(x != x, x, select(middle, T(1) - erf_small<T>(x), large));
 }
-ONEFOLD_INLINE Vf erfc(Vf x) { return erfc_of<float>(x); }
-ONEFOLD_INLINE Vd erfc(Vd x) { return erfc_of<double>(x); }
+ONEFOLD_INLINE Vf erfc(Vf x) {
+    return erfc_of<float>(x);
+}
+ONEFOLD_INLINE Vd erfc(Vd x) {
+    return erfc_of<double>(x);
+}
 
 // sin(pi x) and cos(pi x) of the rest after taking off the nearest multiple of one half.
 template <class T>
@@ -354,10 +397,10 @@ ONEFOLD_INLINE void map_array(const Call& call, F f) {
     }
 }
 
-#define ONEFOLD_ARRAY_FUNCTION(name)                                                    \
-    template <class T>                                                                  \
-    static void name##_array(const Call& call) {                                        \
-        map_array<T>(call, [](Vec<T> x, Vec<T>) { return name##_of<T>(x); });           \
+#define ONEFOLD_ARRAY_FUNCTION(name)                                          \
+    template <class T>                                                        \
+    static void name##_array(const Call& call) {                              \
+        map_array<T>(call, [](Vec<T> x, Vec<T>) { return name##_of<T>(x); }); \
     }
 ONEFOLD_ARRAY_FUNCTION(exp)
 ONEFOLD_ARRAY_FUNCTION(expm1)
@@ -376,8 +419,9 @@ static void pow_array(const Call& call) {
     map_array<T>(call, [](Vec<T> x, Vec<T> y) { return pow_of<T>(x, y); });
 }
 
-#define ONEFOLD_MATH_KERNELS(X)                                                                   \
-    X(exp_array) X(expm1_array) X(log_array) X(log1p_array) X(tanh_array) X(sigmoid_array)        \
-    X(softplus_array) X(erf_array) X(erfc_array) X(sinpi_array) X(cospi_array) X(pow_array)
+#define ONEFOLD_MATH_KERNELS(X)                                                                              \
+    X(exp_array)                                                                                             \
+    X(expm1_array) X(log_array) X(log1p_array) X(tanh_array) X(sigmoid_array) X(softplus_array) X(erf_array) \
+        X(erfc_array) X(sinpi_array) X(cospi_array) X(pow_array)
 
 }  // namespace onefold::ONEFOLD_LEVEL

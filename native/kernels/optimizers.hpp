@@ -51,13 +51,13 @@ ONEFOLD_INLINE void for_elements(const Call& call, F f) {
     }
 }
 
-#define ONEFOLD_OPTIMIZER(name, states, ...)                                                         \
-    template <class T>                                                                               \
-    static void name(const Call& call) {                                                             \
-        for_elements<T, states>(                                                                     \
-            call, [](const UpdateScalars<T>& s, [[maybe_unused]] Vec<T>& p, Vec<T> g,                \
+#define ONEFOLD_OPTIMIZER(name, states, ...)                                                             \
+    template <class T>                                                                                   \
+    static void name(const Call& call) {                                                                 \
+        for_elements<T, states>(                                                                         \
+            call, [](const UpdateScalars<T>& s, [[maybe_unused]] Vec<T>& p, Vec<T> g,                    \
                      [[maybe_unused]] Vec<T>& m, [[maybe_unused]] Vec<T>& v, [[maybe_unused]] Vec<T>& u) \
-                     __attribute__((always_inline)) { __VA_ARGS__ });                                \
+                      __attribute__((always_inline)) { __VA_ARGS__ });                                   \
     }
 
 // g + decay p
@@ -95,13 +95,13 @@ ONEFOLD_INLINE Vec<T> adam_step(const UpdateScalars<T>& s, Vec<T> p, Vec<T> m, V
     return fma(broadcast(T(-s.own[3])), m / root, p);
 }
 ONEFOLD_OPTIMIZER(adam_update, 2, g = decayed<T>(s, p, g); m = average<T>(m, g, s.own[0]);
-                  v = average<T>(v, g * g, s.own[1]); p = adam_step<T>(s, p, m, v);)
+                  v = average<T>(v, g* g, s.own[1]); p = adam_step<T>(s, p, m, v);)
 ONEFOLD_OPTIMIZER(adam_amsgrad_update, 3, g = decayed<T>(s, p, g); m = average<T>(m, g, s.own[0]);
-                  v = average<T>(v, g * g, s.own[1]); u = select(v > u, v, u); p = adam_step<T>(s, p, m, u);)
+                  v = average<T>(v, g* g, s.own[1]); u = select(v > u, v, u); p = adam_step<T>(s, p, m, u);)
 ONEFOLD_OPTIMIZER(adamw_update, 2, p = shrunk<T>(s, p); m = average<T>(m, g, s.own[0]);
-                  v = average<T>(v, g * g, s.own[1]); p = adam_step<T>(s, p, m, v);)
+                  v = average<T>(v, g* g, s.own[1]); p = adam_step<T>(s, p, m, v);)
 ONEFOLD_OPTIMIZER(adamw_amsgrad_update, 3, p = shrunk<T>(s, p); m = average<T>(m, g, s.own[0]);
-                  v = average<T>(v, g * g, s.own[1]); u = select(v > u, v, u); p = adam_step<T>(s, p, m, u);)
+                  v = average<T>(v, g* g, s.own[1]); u = select(v > u, v, u); p = adam_step<T>(s, p, m, u);)
 
 // own: beta1, beta2, epsilon, rate / (1 - beta1^t). v = max(beta2 v, |g| + epsilon), except that a v of
 // zero under a gradient of zero stays zero, as does the step
@@ -112,14 +112,15 @@ ONEFOLD_OPTIMIZER(adamax_update, 2, g = decayed<T>(s, p, g); m = average<T>(m, g
 // own: beta1, beta2, epsilon, rate mu_{t+1} / (1 - prod mu_{t+1}), rate (1 - mu_t) / (1 - prod mu_t),
 // 1 / sqrt(1 - beta2^t)
 ONEFOLD_OPTIMIZER(nadam_update, 2, g = decayed<T>(s, p, g); m = average<T>(m, g, s.own[0]);
-                  v = average<T>(v, g * g, s.own[1]);
+                  v = average<T>(v, g* g, s.own[1]);
                   const Vec<T> root = fma(sqrt(v), broadcast(T(s.own[5])), broadcast(T(s.own[2])));
-                  p = fma(broadcast(T(-s.own[4])), g / root, p); p = fma(broadcast(T(-s.own[3])), m / root, p);)
+                  p = fma(broadcast(T(-s.own[4])), g / root, p);
+                  p = fma(broadcast(T(-s.own[3])), m / root, p);)
 
 // own: rho, epsilon, momentum. v average of squares; m = momentum m + g / (sqrt(v) + epsilon)
-ONEFOLD_OPTIMIZER(rmsprop_update, 1, g = decayed<T>(s, p, g); m = average<T>(m, g * g, s.own[0]);
+ONEFOLD_OPTIMIZER(rmsprop_update, 1, g = decayed<T>(s, p, g); m = average<T>(m, g* g, s.own[0]);
                   p = fma(broadcast(-s.rate), g / (sqrt(m) + T(s.own[1])), p);)
-ONEFOLD_OPTIMIZER(rmsprop_momentum_update, 2, g = decayed<T>(s, p, g); v = average<T>(v, g * g, s.own[0]);
+ONEFOLD_OPTIMIZER(rmsprop_momentum_update, 2, g = decayed<T>(s, p, g); v = average<T>(v, g* g, s.own[0]);
                   m = fma(m, broadcast(T(s.own[2])), g / (sqrt(v) + T(s.own[1])));
                   p = fma(broadcast(-s.rate), m, p);)
 
@@ -128,9 +129,9 @@ ONEFOLD_OPTIMIZER(adagrad_update, 1, g = decayed<T>(s, p, g); m = fma(g, g, m);
                   p = fma(broadcast(-s.rate), g / (sqrt(m + T(s.own[1])) + T(s.own[0])), p);)
 
 // own: rho, epsilon. m average of squared gradients, v of squared steps
-ONEFOLD_OPTIMIZER(adadelta_update, 2, g = decayed<T>(s, p, g); m = average<T>(m, g * g, s.own[0]);
+ONEFOLD_OPTIMIZER(adadelta_update, 2, g = decayed<T>(s, p, g); m = average<T>(m, g* g, s.own[0]);
                   const Vec<T> step = sqrt(v + T(s.own[1])) / sqrt(m + T(s.own[1])) * g;
-                  v = average<T>(v, step * step, s.own[0]); p = fma(broadcast(-s.rate), step, p);)
+                  v = average<T>(v, step* step, s.own[0]); p = fma(broadcast(-s.rate), step, p);)
 
 // own: beta1, beta2. p -= rate sign(average of m and g by beta1); m by beta2
 ONEFOLD_OPTIMIZER(lion_update, 1, p = shrunk<T>(s, p); const Vec<T> c = average<T>(m, g, s.own[0]);
@@ -152,9 +153,10 @@ static void squared_norm(const Call& call) {
     *data<double>(call, 0) = lane[0];
 }
 
-#define ONEFOLD_OPTIMIZER_KERNELS(X)                                                                  \
-    X(sgd_update) X(sgd_momentum_update) X(sgd_nesterov_update) X(adam_update) X(adam_amsgrad_update) \
-    X(adamw_update) X(adamw_amsgrad_update) X(adamax_update) X(nadam_update) X(rmsprop_update)        \
-    X(rmsprop_momentum_update) X(adagrad_update) X(adadelta_update) X(lion_update) X(squared_norm)
+#define ONEFOLD_OPTIMIZER_KERNELS(X)                                                                    \
+    X(sgd_update)                                                                                       \
+    X(sgd_momentum_update) X(sgd_nesterov_update) X(adam_update) X(adam_amsgrad_update) X(adamw_update) \
+        X(adamw_amsgrad_update) X(adamax_update) X(nadam_update) X(rmsprop_update)                      \
+            X(rmsprop_momentum_update) X(adagrad_update) X(adadelta_update) X(lion_update) X(squared_norm)
 
 }  // namespace onefold::ONEFOLD_LEVEL

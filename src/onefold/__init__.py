@@ -1,6 +1,5 @@
 """onefold trains neural networks to the same bits, whatever memory, threads or machine they get."""
 
-from onefold.optim import schedules
 from onefold._errors import (
     BudgetError,
     DataError,
@@ -27,6 +26,7 @@ from onefold.optim import (
     Nadam,
     Optimizer,
     RMSprop,
+    schedules,
 )
 from onefold.train.callbacks import Callback, History
 

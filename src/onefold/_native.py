@@ -38,7 +38,9 @@ def level() -> str:
     return str(_core.level())
 
 
-def elementwise(name: str, *inputs: NDArray[np.float64] | Sequence[float] | float) -> NDArray[np.float64]:
+def elementwise(
+    name: str, *inputs: NDArray[np.float64] | Sequence[float] | float
+) -> NDArray[np.float64]:
     """`exp`, `log`, `cos`, `pow` and the like in float64, with the same bits on every machine."""
     arrays = [np.ascontiguousarray(a, dtype=np.float64) for a in np.broadcast_arrays(*inputs)]
     out = np.empty(arrays[0].shape, dtype=np.float64)
@@ -66,11 +68,11 @@ def permutation(rows: int, seed: int, epoch: int) -> NDArray[np.uint32]:
     _core.run_kernel(
         "permutation", "float32", level(), [(out, rows, rows)], 1, 0, [2.0], seed, epoch
     )
-    return out[0]
+    return out.reshape(rows)
 
 
 def matmul(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """a b in float64, each element one chain over the inner dimension."""
+    """A b in float64, each element one chain over the inner dimension."""
     rows, inner = a.shape
     columns = b.shape[1]
     panels = -(-columns // PANEL)

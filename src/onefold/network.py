@@ -80,7 +80,9 @@ class Network:
             raise OptionError(f"inputs is the number of columns, from 1 up, not {inputs!r}")
         if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) < 2**64:
             raise OptionError(f"seed is an integer from 0 to 2**64 - 1, not {seed!r}")
-        name = str(np.dtype(dtype)) if dtype in ("float32", "float64", np.float32, np.float64) else ""
+        name = (
+            str(np.dtype(dtype)) if dtype in ("float32", "float64", np.float32, np.float64) else ""
+        )
         if not name:
             raise OptionError(f"dtype is 'float32' or 'float64', not {dtype!r}")
         self.layers = tuple(layers)
@@ -117,7 +119,7 @@ class Network:
 
     @property
     def dtype(self) -> str:
-        """"float32" or "float64"."""
+        """ "float32" or "float64"."""
         return self._architecture.dtype
 
     @property
@@ -155,7 +157,8 @@ class Network:
             rows.append((name, repr(layer), f"{width:,}", f"{count:,}"))
         sizes = [max(len(row[i]) for row in rows) for i in range(4)]
         lines = [
-            f"{a:<{sizes[0]}}  {b:<{sizes[1]}}  {c:>{sizes[2]}}  {d:>{sizes[3]}}" for a, b, c, d in rows
+            f"{a:<{sizes[0]}}  {b:<{sizes[1]}}  {c:>{sizes[2]}}  {d:>{sizes[3]}}"
+            for a, b, c, d in rows
         ]
         return "\n".join([*lines, f"{self.parameter_count:,} parameters, {self.dtype}"])
 

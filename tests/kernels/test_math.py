@@ -41,12 +41,15 @@ def call(name, level, *inputs):
 
 def whole_range(name, dtype, count):
     """Bit patterns from all of the type's numbers, denormals and both signs among them, and more
-    of the ordinary sizes in between."""
+    of the ordinary sizes in between.
+    """
     bits = np.uint32 if dtype == np.float32 else np.uint64
     limits = np.iinfo(bits)
     patterns = np.arange(count, dtype=bits) * bits(limits.max // count) ^ bits(2654435761 % 2**16)
     x = patterns.view(dtype)
-    ordinary = np.concatenate([np.linspace(-s, s, count // 4, dtype=dtype) for s in (0.1, 1.5, 12, 110)])
+    ordinary = np.concatenate(
+        [np.linspace(-s, s, count // 4, dtype=dtype) for s in (0.1, 1.5, 12, 110)]
+    )
     x = np.concatenate([x, ordinary])
     x = x[np.isfinite(x)]
     if name in POSITIVE:

@@ -73,15 +73,21 @@ def train(
     seed: Annotated[int, typer.Option(help="Of the split, the weights and the order.")] = 0,
     validation: Annotated[float, typer.Option(help="Share of the rows.")] = _DEFAULT.validation,
     test: Annotated[float, typer.Option(help="Share of the rows.")] = _DEFAULT.test,
-    drop: Annotated[list[str] | None, typer.Option(metavar="COL", help="Leave a column out.")] = None,
-    numeric: Annotated[list[str] | None, typer.Option(metavar="COL", help="Take as a number.")] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(metavar="COL", help="Leave a column out.")
+    ] = None,
+    numeric: Annotated[
+        list[str] | None, typer.Option(metavar="COL", help="Take as a number.")
+    ] = None,
     categorical: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="Take as a category.")
     ] = None,
     delimiter: Annotated[str | None, typer.Option(help="Found out by default.")] = None,
     no_header: Annotated[bool, typer.Option("--no-header", help="Columns are c0, c1, ...")] = False,
     encoding: Annotated[str, typer.Option(help="Of the file.")] = "utf-8",
-    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Budget such as 200MB.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Budget such as 200MB.")
+    ] = None,
     micro_batch: Annotated[str, typer.Option(help="Rows at a time, or auto.")] = "auto",
     threads: Threads = None,
     checkpoint: Annotated[Path | None, typer.Option(help="File to be kept up to date.")] = None,
@@ -168,7 +174,9 @@ def predict(
         if loaded.target.task == "binary":
             p = output.both_sides(p)
         names += [f"p({name})" for name in loaded.target.classes]
-        rows = [[*row, *(f"{v:.6g}" for v in line)] for row, line in zip(rows, p.tolist(), strict=True)]
+        rows = [
+            [*row, *(f"{v:.6g}" for v in line)] for row, line in zip(rows, p.tolist(), strict=True)
+        ]
     output.write_table(output_path, names, rows)
     if output_path is not None:
         output.Log(quiet=quiet).line(f"{len(rows):,} predictions in {output_path}")
@@ -179,7 +187,9 @@ def evaluate(model: Model, table: Table, threads: Threads = None, as_json: Json 
     """Measure a model on a table that has the target."""
     loaded = output.load(model)
     scores, rows = output.evaluate(loaded, table)
-    output.result({"rows": rows, **scores}, as_json, lambda: output.scores(scores, f"{rows:,} rows"))
+    output.result(
+        {"rows": rows, **scores}, as_json, lambda: output.scores(scores, f"{rows:,} rows")
+    )
 
 
 @app.command()
@@ -235,5 +245,3 @@ def _whole(option: str, text: str) -> int:
     if value < 1:
         raise onefold.OptionError(f"{option} takes whole numbers from 1 up, not {text!r}")
     return value
-
-

@@ -11,9 +11,7 @@ from onefold.data import Target
 from onefold.network import Network
 
 
-def scores(
-    target: Target, network: Network, x: NDArray[Any], y: NDArray[Any]
-) -> dict[str, float]:
+def scores(target: Target, network: Network, x: NDArray[Any], y: NDArray[Any]) -> dict[str, float]:
     """Accuracy and cross-entropy, or root mean squared error, mean absolute error and R²."""
     outputs = network.predict(x)
     if target.task == "regression":

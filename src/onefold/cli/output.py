@@ -143,7 +143,8 @@ def scores(values: dict[str, float], what: str) -> None:
     names = {"accuracy": "accuracy", "cross_entropy": "cross-entropy", "rmse": "RMSE"}
     names |= {"mae": "mean absolute error", "r2": "R²"}
     text = ", ".join(
-        f"{names[k]} {v:.1%}" if k == "accuracy" else f"{names[k]} {v:.4g}" for k, v in values.items()
+        f"{names[k]} {v:.1%}" if k == "accuracy" else f"{names[k]} {v:.4g}"
+        for k, v in values.items()
     )
     print(f"{what}: {text}")
 
@@ -174,7 +175,9 @@ def inspected(loaded: Loaded, path: Path) -> None:
     print(network.summary())
     print(f"{network.inputs} inputs, {neurons:,} neurons, {synapses:,} synapses")
     plan = network.plan(batch_size=loaded.recipe.batch_size, optimizer=loaded.recipe.optimizer)
-    print(f"training takes {format_size(plan.total)} besides the data; file {format_size(path.stat().st_size)}")
+    print(
+        f"training takes {format_size(plan.total)} besides the data; file {format_size(path.stat().st_size)}"
+    )
     print(f"target {loaded.target.name} ({loaded.target.task}){_classes(loaded.target)}")
     for encoded in loaded.encoder.columns:
         print(f"  {encoded.name}: {encoded.kind}, {_note(encoded)}")
@@ -185,7 +188,9 @@ def inspected(loaded: Loaded, path: Path) -> None:
     if record["test"]:
         scores(record["test"], "test")
     print(f"table SHA-256 {record['table_sha256']}")
-    print(f"fingerprint {network.fingerprint()[:8]} ({network.fingerprint()}), arithmetic {_files.ARITHMETIC}")
+    print(
+        f"fingerprint {network.fingerprint()[:8]} ({network.fingerprint()}), arithmetic {_files.ARITHMETIC}"
+    )
 
 
 def evaluate(loaded: Loaded, table: Path) -> tuple[dict[str, float], int]:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from onefold import data, optim
@@ -51,7 +50,9 @@ class Recipe:
     encoding: str = "utf-8"
 
     def __post_init__(self) -> None:
-        if not (0 <= self.test < 1 and 0 <= self.validation < 1 and self.test + self.validation < 1):
+        if not (
+            0 <= self.test < 1 and 0 <= self.validation < 1 and self.test + self.validation < 1
+        ):
             raise OptionError(
                 f"test ({self.test}) and validation ({self.validation}) are shares of the rows that "
                 "leave some for training"
@@ -67,7 +68,8 @@ class Recipe:
     def from_config(cls, config: Mapping[str, Any]) -> Recipe:
         """The recipe that `asdict` described."""
         lists = ("hidden", "drop", "numeric", "categorical")
-        return cls(**{k: tuple(v) if k in lists else v for k, v in config.items()})
+        values: dict[str, Any] = {k: tuple(v) if k in lists else v for k, v in config.items()}
+        return cls(**values)
 
 
 @dataclass(frozen=True)

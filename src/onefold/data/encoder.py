@@ -90,7 +90,9 @@ class Numeric:
         mean, scale = moments(values)
         ordered = sorted(values)
         middle = len(ordered) // 2
-        median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+        median = (
+            ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+        )
         return cls(name, mean, scale, median, len(values) < len(cells))
 
 
@@ -251,4 +253,6 @@ def _fit_numeric(name: str, cells: Sequence[str]) -> Numeric:
     except ValueError as error:
         if isinstance(error, TableError):
             raise
-        raise TableError(f"column {name!r} is not numeric: {error}; leave it out of --numeric") from error
+        raise TableError(
+            f"column {name!r} is not numeric: {error}; leave it out of --numeric"
+        ) from error

@@ -138,7 +138,9 @@ def column(columns: dict[str, list[str]], name: str, table: object) -> list[str]
     """A column by name, or an error that says which there are."""
     if name not in columns:
         shown = ", ".join(list(columns)[:20]) + (", ..." if len(columns) > 20 else "")
-        raise TableError(f"{table} has no column {name!r}{nearest(name, columns)} (columns: {shown})")
+        raise TableError(
+            f"{table} has no column {name!r}{nearest(name, columns)} (columns: {shown})"
+        )
     return columns[name]
 
 

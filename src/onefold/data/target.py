@@ -106,7 +106,9 @@ class Target:
     def decode(self, outputs: NDArray[Any]) -> list[str]:
         """Predictions in the table's own terms, from the network's raw outputs."""
         if self.task == "regression":
-            return [repr(v) for v in (outputs[:, 0].astype(float) * self.scale + self.mean).tolist()]
+            return [
+                repr(v) for v in (outputs[:, 0].astype(float) * self.scale + self.mean).tolist()
+            ]
         chosen = outputs.argmax(axis=1) if self.task == "classes" else outputs[:, 0] > 0
         return [self.classes[int(place)] for place in chosen]
 
@@ -131,6 +133,3 @@ def _guess(cells: Sequence[str], distinct: Sequence[str], numeric: bool) -> str:
 def present_rows(cells: Sequence[str]) -> list[int]:
     """Rows whose target is there."""
     return [row for row, cell in enumerate(cells) if cell.lower() not in MISSING]
-
-
-

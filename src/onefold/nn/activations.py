@@ -118,5 +118,7 @@ def numbers(activation: Activation, **options: float) -> tuple[float, ...]:
                 + (f"it has {', '.join(known)}" if known else "it has none")
             )
         if not isinstance(value, int | float) or not activation.valid(float(value)):
-            raise OptionError(f"{name} of {activation.name} is {activation.requirement}, not {value!r}")
+            raise OptionError(
+                f"{name} of {activation.name} is {activation.requirement}, not {value!r}"
+            )
     return tuple(float(options.get(name, default)) for name, default in activation.defaults)

@@ -189,10 +189,14 @@ class Dense(Layer):
         if isinstance(units, bool) or not hasattr(units, "__index__") or int(units) < 1:
             raise OptionError(f"Dense takes a number of units from 1 up, not {units!r}")
         self.units = int(units)
-        self.activation = activation if isinstance(activation, Activation) else Activation(activation)
+        self.activation = (
+            activation if isinstance(activation, Activation) else Activation(activation)
+        )
         self.use_bias = bool(use_bias)
         name = self.activation.name
-        default = "he_normal" if name in _HE else "lecun_normal" if name == "selu" else "glorot_uniform"
+        default = (
+            "he_normal" if name in _HE else "lecun_normal" if name == "selu" else "glorot_uniform"
+        )
         self.weight_initializer = initializers.get(weight_initializer or default)
         self.bias_initializer = initializers.get(bias_initializer)
 
@@ -218,7 +222,9 @@ class Dense(Layer):
         """See `Layer.declare`."""
         bias = first + 1 if self.use_bias else None
         z = program.linear(x, first, bias)
-        return self.activation.declare(program, z, first + 1 + self.use_bias, key, activate=activate)
+        return self.activation.declare(
+            program, z, first + 1 + self.use_bias, key, activate=activate
+        )
 
     def config(self) -> dict[str, Any]:
         """See `Layer.config`."""

@@ -97,7 +97,9 @@ def _numbers(y: Array, outputs: int, dtype: np.dtype[Any]) -> Array:
     y = np.ascontiguousarray(y)
     if not np.isfinite(y).all():
         row, column = np.argwhere(~np.isfinite(y))[0]
-        raise DataError(f"y holds {y[row, column]} in row {row}, column {column}; leave such rows out")
+        raise DataError(
+            f"y holds {y[row, column]} in row {row}, column {column}; leave such rows out"
+        )
     return y
 
 
@@ -109,7 +111,7 @@ def _labels(y: Array, outputs: int) -> Array:
             f"class labels are integers, y has dtype {y.dtype}; "
             f"pass y.astype(int), or one column a class: shape (rows, {outputs})"
         )
-    if len(y) and not (0 <= int(y.min()) and int(y.max()) < outputs):
+    if len(y) and not (int(y.min()) >= 0 and int(y.max()) < outputs):
         row = int(np.argmax((y < 0) | (y >= outputs)))
         raise DataError(
             f"labels must be 0..{outputs - 1} for {outputs} outputs, found {y[row]} in row {row}"
@@ -233,7 +235,9 @@ class BinaryCrossEntropy(Loss):
     def plan(self, outputs: int, labels: bool, final_activation: str) -> LossPlan:
         """See `Loss.plan`."""
         fused = _fused("sigmoid", final_activation, self.name)
-        return LossPlan("sigmoid_cross_entropy", (self.label_smoothing,), drop_final_activation=fused)
+        return LossPlan(
+            "sigmoid_cross_entropy", (self.label_smoothing,), drop_final_activation=fused
+        )
 
     def _check(self, y: Array) -> Array:
         return _within(y, 0, 1, "binary targets are from 0 to 1")
@@ -277,7 +281,7 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
     def targets(self, y: Array, outputs: int, dtype: np.dtype[Any]) -> Targets:
         """See `Loss.targets`."""
         _several(outputs, self.name)
-        if y.ndim == 2 and y.shape[1] != 1 or y.ndim > 2:
+        if (y.ndim == 2 and y.shape[1] != 1) or y.ndim > 2:
             raise ShapeError(f"y has shape {y.shape}; pass one class label a row, shape (rows,)")
         return Targets(_labels(y, outputs), labels=True)
 
@@ -405,9 +409,13 @@ class CustomLoss(Loss):
             raise ShapeError("a custom loss returns (loss of each row, gradient)")
         loss, gradient = (np.asarray(part, dtype=np.float64) for part in result)
         if loss.shape not in ((len(z),), (len(z), 1)):
-            raise ShapeError(f"a custom loss returned losses of shape {loss.shape}, not ({len(z)},)")
+            raise ShapeError(
+                f"a custom loss returned losses of shape {loss.shape}, not ({len(z)},)"
+            )
         if gradient.shape != z.shape and not (z.shape[1] == 1 and gradient.shape == (len(z),)):
-            raise ShapeError(f"a custom loss returned a gradient of shape {gradient.shape}, not {z.shape}")
+            raise ShapeError(
+                f"a custom loss returned a gradient of shape {gradient.shape}, not {z.shape}"
+            )
         return loss.reshape(-1), gradient.reshape(z.shape)
 
     def to_config(self) -> dict[str, Any]:

@@ -166,7 +166,7 @@ class SGD(Optimizer):
 class _Moments(Optimizer):
     """The family that keeps averages of the gradient and of its square."""
 
-    options = ("beta_1", "beta_2", "epsilon")
+    options: ClassVar[tuple[str, ...]] = ("beta_1", "beta_2", "epsilon")
 
     def __init__(
         self,

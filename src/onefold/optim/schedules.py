@@ -86,7 +86,9 @@ class _Stepped(Schedule):
         if self.unit == "update":
             return update
         if per_epoch is None:
-            raise OptionError(f"{self.name} with unit='epoch' needs a run with epochs; use 'update'")
+            raise OptionError(
+                f"{self.name} with unit='epoch' needs a run with epochs; use 'update'"
+            )
         return np.floor(update / per_epoch)
 
 
@@ -161,8 +163,12 @@ class Polynomial(Schedule):
     def rates(self, update: Array, total: int | None, per_epoch: int | None) -> Array:
         """See `Schedule.rates`."""
         left = 1 - np.minimum(update / _span(self.updates, total, self.name), 1.0)
-        shape = left if self.power == 1 else np.where(
-            left > 0, _native.elementwise("pow", np.where(left > 0, left, 1.0), self.power), 0.0
+        shape = (
+            left
+            if self.power == 1
+            else np.where(
+                left > 0, _native.elementwise("pow", np.where(left > 0, left, 1.0), self.power), 0.0
+            )
         )
         return self.final + (self.initial - self.final) * shape
 
@@ -326,7 +332,7 @@ class ReduceOnPlateau(Schedule):
 
 
 def powers(base: float, exponent: Array) -> Array:
-    """base ** exponent for whole exponents, by squaring: only products, so exact in order."""
+    """Base ** exponent for whole exponents, by squaring: only products, so exact in order."""
     left = exponent.astype(np.int64)
     result = np.ones(len(exponent))
     square = float(base)

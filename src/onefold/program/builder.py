@@ -153,7 +153,9 @@ class Builder:
                 incoming = total
             gradients[source] = incoming
 
-    def finish(self, dtype: str, *, output: Value | None = None, loss: Value | None = None) -> Program:
+    def finish(
+        self, dtype: str, *, output: Value | None = None, loss: Value | None = None
+    ) -> Program:
         """The program of everything emitted so far.
 
         Parameters

@@ -113,9 +113,7 @@ OPERATIONS: dict[str, OperationType] = {
     "activation_backward": OperationType(Phase.ROWS, in_place=1, cost=10),
     "prelu_forward": OperationType(Phase.ROWS, in_place=1, gradient=_prelu_gradient),
     "prelu_backward": OperationType(Phase.ROWS, outputs=2, in_place=2),
-    "dropout_forward": OperationType(
-        Phase.ROWS, in_place=1, gradient=_dropout_gradient, cost=5
-    ),
+    "dropout_forward": OperationType(Phase.ROWS, in_place=1, gradient=_dropout_gradient, cost=5),
     "dropout_backward": OperationType(Phase.ROWS, in_place=1, cost=5),
     "loss": OperationType(Phase.ROWS, outputs=2, cost=20),
     "host_loss": OperationType(Phase.HOST, outputs=2),

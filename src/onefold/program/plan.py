@@ -77,7 +77,12 @@ class Layout:
             (
                 int(stage.phase),
                 [
-                    (op.kernel, [reference(o) for o in op.operands], list(op.numbers), cost(op, shapes))
+                    (
+                        op.kernel,
+                        [reference(o) for o in op.operands],
+                        list(op.numbers),
+                        cost(op, shapes),
+                    )
                     for op in stage.operations
                 ],
             )

@@ -20,7 +20,7 @@ _SELU_ALPHA = 1.6732632423543772
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), without overflow."""
     e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, 1.0) / (1 + e)
+    return np.asarray(np.where(x < 0, e, 1.0) / (1 + e))
 
 
 def softplus(x: Array) -> Array:
@@ -40,7 +40,7 @@ def softmax(x: Array) -> Array:
 
 
 def log_softmax(x: Array) -> Array:
-    """x less the logarithm of the sum of exp(x) along a row."""
+    """X less the logarithm of the sum of exp(x) along a row."""
     shifted = x - x.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
@@ -108,9 +108,7 @@ BACKWARD: dict[str, Callable[[Array, Array, Numbers], Array]] = {
     ),
     "gelu_tanh": lambda dy, x, p: dy * _gelu_tanh_slope(x),
     "silu": lambda dy, x, p: dy * sigmoid(x) * (1 + x * sigmoid(-x)),
-    "hard_silu": lambda dy, x, p: (
-        dy * np.where(x <= -3, 0, np.where(x >= 3, 1, (2 * x + 3) / 6))
-    ),
+    "hard_silu": lambda dy, x, p: (dy * np.where(x <= -3, 0, np.where(x >= 3, 1, (2 * x + 3) / 6))),
     "mish": lambda dy, x, p: dy * _mish_slope(x),
     "sigmoid": lambda dy, x, p: dy * sigmoid(x) * sigmoid(-x),
     "hard_sigmoid": lambda dy, x, p: dy * (np.abs(x) < 3) / 6,
@@ -120,9 +118,7 @@ BACKWARD: dict[str, Callable[[Array, Array, Numbers], Array]] = {
     "tanh_shrink": lambda dy, x, p: dy * np.tanh(x) ** 2,
     "softplus": lambda dy, x, p: dy * sigmoid(x),
     "softsign": lambda dy, x, p: dy / (1 + np.abs(x)) ** 2,
-    "softmax": lambda dy, x, p: (
-        softmax(x) * (dy - (dy * softmax(x)).sum(axis=1, keepdims=True))
-    ),
+    "softmax": lambda dy, x, p: (softmax(x) * (dy - (dy * softmax(x)).sum(axis=1, keepdims=True))),
     "log_softmax": lambda dy, x, p: dy - softmax(x) * dy.sum(axis=1, keepdims=True),
     "exponential": lambda dy, x, p: dy * np.exp(x),
     "threshold": lambda dy, x, p: dy * (x > p[0]),

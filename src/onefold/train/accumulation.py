@@ -69,9 +69,7 @@ class Accumulation:
             self._session = self._make(*kind)
         self.add_checked(x, targets.array, weights)
 
-    def add_checked(
-        self, x: NDArray[Any], y: NDArray[Any], weights: NDArray[Any] | None
-    ) -> None:
+    def add_checked(self, x: NDArray[Any], y: NDArray[Any], weights: NDArray[Any] | None) -> None:
         """Add a piece that has been checked."""
         assert self._session is not None
         if self.rows == 0:

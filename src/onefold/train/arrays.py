@@ -13,7 +13,9 @@ _DIRECT = (np.float32, np.float64, np.uint8)  # types that the executor reads as
 _CHUNK_BYTES = 1 << 22
 
 
-def inputs(X: Any, width: int, layer: str, dtype: np.dtype[Any], *, what: str = "X") -> NDArray[Any]:
+def inputs(
+    X: Any, width: int, layer: str, dtype: np.dtype[Any], *, what: str = "X"
+) -> NDArray[Any]:
     """`X` as an array that the executor can read, copied only where its type or layout needs it.
 
     Raises
@@ -44,7 +46,11 @@ def inputs(X: Any, width: int, layer: str, dtype: np.dtype[Any], *, what: str = 
         )
     if array.dtype not in _DIRECT:
         array = array.astype(np.float64 if array.dtype.itemsize > 2 else dtype)
-    if array.strides[1] != array.itemsize or array.strides[0] < 0 or array.strides[0] % array.itemsize:
+    if (
+        array.strides[1] != array.itemsize
+        or array.strides[0] < 0
+        or array.strides[0] % array.itemsize
+    ):
         array = np.ascontiguousarray(array)
     if not array.dtype.isnative or not array.flags.aligned:
         array = array.astype(array.dtype.newbyteorder("="))

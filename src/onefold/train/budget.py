@@ -22,7 +22,15 @@ _CACHE_BYTES = 8 << 20
 _LEAST_ROWS = 256
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
-_UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "k": 2**10, "m": 2**20, "g": 2**30}
+_UNITS |= {
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+    "k": 2**10,
+    "m": 2**20,
+    "g": 2**30,
+}
 
 
 def parse_size(size: int | float | str) -> int:
@@ -38,7 +46,9 @@ def parse_size(size: int | float | str) -> int:
         if match and match[2].lower() in _UNITS:
             size = float(match[1]) * _UNITS[match[2].lower()]
     if isinstance(size, bool) or not isinstance(size, int | float) or not 0 < size < 2**63:
-        raise OptionError(f"memory is a size such as '200MB', '1.5GiB' or a number of bytes, not {size!r}")
+        raise OptionError(
+            f"memory is a size such as '200MB', '1.5GiB' or a number of bytes, not {size!r}"
+        )
     return int(size)
 
 
@@ -55,10 +65,14 @@ def format_size(size: int) -> str:
 def thread_count(threads: int | None) -> int:
     """Threads to use: all the processors that the process may run on, or what the user says."""
     if threads is None:
-        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        available = (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        )
         return min(available or 1, _native.MAX_THREADS)
-    if isinstance(threads, bool) or not hasattr(threads, "__index__") or not (
-        1 <= int(threads) <= _native.MAX_THREADS
+    if (
+        isinstance(threads, bool)
+        or not hasattr(threads, "__index__")
+        or not (1 <= int(threads) <= _native.MAX_THREADS)
     ):
         raise OptionError(f"threads is a number from 1 to {_native.MAX_THREADS}, not {threads!r}")
     return int(threads)
@@ -146,7 +160,9 @@ class Budget:
         """The exact bytes for a micro-batch."""
         layout = self.layout(micro_batch)
         panel, item = _native.PANEL, self.program.item_bytes
-        sizes = [rows * -(-columns // panel) * panel * item for rows, columns in self.program.shapes]
+        sizes = [
+            rows * -(-columns // panel) * panel * item for rows, columns in self.program.shapes
+        ]
         turned = [
             columns * -(-rows // panel) * panel * item
             for (rows, columns), kept in zip(
@@ -172,7 +188,9 @@ class Budget:
         """The program's buffers for a micro-batch."""
         return lay_out(self.program, micro_batch, ROW_TILE, self.threads)
 
-    def choose(self, batch_size: int, micro_batch: int | str, memory: int | float | str | None) -> Plan:
+    def choose(
+        self, batch_size: int, micro_batch: int | str, memory: int | float | str | None
+    ) -> Plan:
         """The plan for what the user asked: a micro-batch, a budget, or neither.
 
         Raises
@@ -181,8 +199,14 @@ class Budget:
             Not even a micro-batch of one row fits; says the least that would do.
         """
         if micro_batch != "auto":
-            if isinstance(micro_batch, bool | str) or int(micro_batch) != micro_batch or micro_batch < 1:
-                raise OptionError(f"micro_batch is 'auto' or a number of rows from 1 up, not {micro_batch!r}")
+            if (
+                isinstance(micro_batch, bool | str)
+                or int(micro_batch) != micro_batch
+                or micro_batch < 1
+            ):
+                raise OptionError(
+                    f"micro_batch is 'auto' or a number of rows from 1 up, not {micro_batch!r}"
+                )
             wanted = min(int(micro_batch), batch_size)
         else:
             wanted = self._fastest(batch_size)

@@ -135,7 +135,9 @@ class Progress(Callback):
         """Move the bar."""
         if self._display is not None:
             done = epoch + update / updates
-            self._display.update(self._task, completed=done, epoch=epoch + 1, text=f"loss {loss:.4g}")
+            self._display.update(
+                self._task, completed=done, epoch=epoch + 1, text=f"loss {loss:.4g}"
+            )
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Show the epoch's figures."""

@@ -60,7 +60,11 @@ def write(
 
 
 def read(
-    path: Path, run: dict[str, Any], state: State, optimizer: OptimizerState, best: Parameters | None
+    path: Path,
+    run: dict[str, Any],
+    state: State,
+    optimizer: OptimizerState,
+    best: Parameters | None,
 ) -> dict[str, Any]:
     """Put a checkpoint's arrays back and return its progress.
 

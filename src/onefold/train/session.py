@@ -98,7 +98,10 @@ class Session:
             infinity = math.inf
             self.executor.set_update_rule(
                 optimizer.kernel,
-                [optimizer.decay_biases or not spec.is_bias for _, _, spec in architecture.parameters],
+                [
+                    optimizer.decay_biases or not spec.is_bias
+                    for _, _, spec in architecture.parameters
+                ],
                 infinity if optimizer.clip_value is None else optimizer.clip_value,
                 infinity if optimizer.clip_global_norm is None else optimizer.clip_global_norm,
                 optimizer_state.stores,
@@ -131,7 +134,9 @@ def prepare(
     """Checked inputs, targets and weights."""
     dtype = np.dtype(architecture.dtype)
     first = architecture.layers[0][0]
-    x = arrays.inputs(X, architecture.inputs, f"{type_name(architecture)} '{first}'", dtype, what=f"{what}X")
+    x = arrays.inputs(
+        X, architecture.inputs, f"{type_name(architecture)} '{first}'", dtype, what=f"{what}X"
+    )
     targets = loss.targets(np.asarray(y), architecture.outputs, dtype)
     arrays.same_rows(targets.array, len(x), f"{what}y")
     return x, targets, arrays.weights(sample_weight, len(x), dtype)

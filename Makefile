@@ -1,0 +1,65 @@
+# make demo and make test set everything up by themselves: a virtual environment, the build, the run.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find src native -type f -not -name '*.so' -not -path '*__pycache__*') CMakeLists.txt pyproject.toml README.md
+
+.PHONY: demo test lint format bench bench-quick sanitize clean
+
+demo: $(VENV)/installed
+	mkdir -p demo
+	$(BIN)/onefold train src/onefold/data/penguins.csv --target species --output demo/penguins.onefold
+	$(BIN)/onefold predict demo/penguins.onefold src/onefold/data/penguins.csv --probabilities --quiet | head -6
+	@echo "The same training again, from the model file alone, gives the same bits:"
+	$(BIN)/onefold verify --quiet demo/penguins.onefold src/onefold/data/penguins.csv
+
+test: $(VENV)/tested
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/linted
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $$(find native -name '*.hpp' -o -name '*.cpp')
+
+format: $(VENV)/linted
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(find native -name '*.hpp' -o -name '*.cpp')
+
+# Training throughput against PyTorch and JAX, in an environment of its own.
+bench bench-quick: benchmarks/.venv/installed
+	benchmarks/.venv/bin/python benchmarks/training.py $(if $(filter bench-quick,$@),--quick)
+
+# The native tests under AddressSanitizer and UBSan, then the thread pool under ThreadSanitizer.
+sanitize:
+	tests/native/sanitize.sh
+
+$(VENV)/python: pyproject.toml
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	touch $@
+
+$(VENV)/installed: $(VENV)/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps .
+	$(BIN)/python -m pip install --quiet .
+	touch $@
+
+$(VENV)/tested: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet '.[test]'
+	touch $@
+
+$(VENV)/linted: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet '.[lint]'
+	touch $@
+
+benchmarks/.venv/installed: $(SOURCES) benchmarks/requirements.txt
+	test -d benchmarks/.venv || $(PYTHON) -m venv benchmarks/.venv
+	benchmarks/.venv/bin/python -m pip install --quiet --upgrade pip
+	benchmarks/.venv/bin/python -m pip install --quiet -r benchmarks/requirements.txt
+	benchmarks/.venv/bin/python -m pip install --quiet --force-reinstall --no-deps .
+	benchmarks/.venv/bin/python -m pip install --quiet .
+	touch $@
+
+clean:
+	rm -rf $(VENV) benchmarks/.venv build demo

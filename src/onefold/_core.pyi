@@ -1,0 +1,98 @@
+"""The compiled extension: kernels, stores and executors (native/bindings.cpp)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+PANEL: int
+MAX_THREADS: int
+
+def levels() -> list[str]: ...
+def level() -> str: ...
+def kernel_names() -> list[str]: ...
+def run_kernel(
+    name: str,
+    dtype: str,
+    level: str,
+    operands: Sequence[tuple[Array | None, int, int]],
+    rows: int,
+    first_row: int = 0,
+    numbers: Sequence[float] = ...,
+    seed: int = 0,
+    update: int = 0,
+    begin: int = 0,
+    end: int = 0,
+    resume: bool = False,
+) -> None: ...
+
+class Store:
+    def __init__(self, shapes: Sequence[tuple[int, int]], is_double: bool) -> None: ...
+    version: int
+    nbytes: int
+    def fill_zero(self) -> None: ...
+    def copy_from(self, other: Store) -> None: ...
+    def set(self, matrix: int, values: Array) -> None: ...
+    def get(self, matrix: int, out: Array) -> None: ...
+
+class Program:
+    def __init__(
+        self,
+        *,
+        is_double: bool,
+        buffers: Sequence[tuple[bool, int, int, int, int]],
+        stages: Sequence[
+            tuple[int, Sequence[tuple[str, Sequence[tuple[int, int]], Sequence[float], float]]]
+        ],
+        transposed: Sequence[bool],
+        loss_buffer: int,
+        micro_batch: int,
+        row_tile: int,
+        threads: int,
+        micro_batch_bytes: int,
+        tile_bytes: int,
+    ) -> None: ...
+
+class Executor:
+    def __init__(
+        self, program: Program, parameters: Store, gradient: Store | None, seed: int
+    ) -> None: ...
+    nbytes: int
+    def set_host(
+        self, function: Callable[[int, int, list[Any]], None], is_double: bool
+    ) -> None: ...
+    def set_update_rule(
+        self,
+        kernel: str,
+        decayed: Sequence[bool],
+        clip_value: float,
+        clip_norm: float,
+        states: Sequence[Store],
+    ) -> None: ...
+    def train(
+        self,
+        inputs: Array,
+        targets: Array,
+        weights: Array | None,
+        order: Array | None,
+        *,
+        batch_size: int,
+        first_batch: int,
+        first_update: int,
+        scalars: Array,
+        seconds: float,
+        loss: float,
+        weight: float,
+    ) -> tuple[int, int, float, float, float, float]: ...
+    def stop(self) -> None: ...
+    def begin(self, update: int) -> None: ...
+    def add(self, inputs: Array, targets: Array, weights: Array | None) -> None: ...
+    def accumulated(self) -> tuple[float, float]: ...
+    def gradient_norm(self) -> float: ...
+    def finish(self, scalars: Array) -> bool: ...
+    def forward(self, inputs: Array, out: Array) -> None: ...
+    def evaluate(
+        self, inputs: Array, targets: Array, weights: Array | None
+    ) -> tuple[float, float]: ...
