@@ -119,7 +119,7 @@ class Network:
 
     @property
     def dtype(self) -> str:
-        """ "float32" or "float64"."""
+        """Type of the parameters, as a string."""
         return self._architecture.dtype
 
     @property

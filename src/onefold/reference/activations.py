@@ -82,14 +82,16 @@ FORWARD: dict[str, Callable[[Array, Numbers], Array]] = {
     "log_sigmoid": lambda x, p: -softplus(-x),
     "tanh": lambda x, p: np.tanh(x),
     "hard_tanh": lambda x, p: np.clip(x, p[0], p[1]),
-    "tanh_shrink": lambda x, p: x - np.tanh(x),
+    "tanh_shrink": lambda x, p: (x.astype(np.longdouble) - np.tanh(x.astype(np.longdouble))).astype(
+        float
+    ),
     "softplus": lambda x, p: softplus(x),
     "softsign": lambda x, p: x / (1 + np.abs(x)),
     "softmax": lambda x, p: softmax(x),
     "log_softmax": lambda x, p: log_softmax(x),
     "exponential": lambda x, p: np.exp(x),
-    "threshold": lambda x, p: np.where(x > p[0], x, p[1]),
-    "hard_shrink": lambda x, p: np.where(np.abs(x) > p[0], x, 0),
+    "threshold": lambda x, p: np.where(x <= p[0], p[1], x),
+    "hard_shrink": lambda x, p: np.where(np.abs(x) <= p[0], 0, x),
     "soft_shrink": lambda x, p: np.sign(x) * np.maximum(np.abs(x) - p[0], 0),
 }
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onefold.nn.activations import ACTIVATIONS
 from onefold.program import Operation, Place, Program, Reference, Value
 from onefold.reference.activations import BACKWARD, FORWARD
 from onefold.reference.losses import LOSSES
@@ -47,7 +48,6 @@ class Run:
     output: Array | None = None
     loss_total: float = 0.0
     _pre: dict[Value, Array] = field(default_factory=dict)  # inputs of activations, by their output
-    _outputs: dict[Value, str] = field(default_factory=dict)  # activations, by their output
 
     def run(self) -> Run:
         """Run every operation; results are in the attributes."""
@@ -111,7 +111,6 @@ def _activation_forward(run: Run, op: Operation) -> None:
     run.write(y, np.asarray(FORWARD[name](run.read(x), op.numbers)))
     assert isinstance(y, Value)
     run._pre[y] = run.read(x)
-    run._outputs[y] = name
 
 
 def _activation_backward(run: Run, op: Operation) -> None:
@@ -119,8 +118,7 @@ def _activation_backward(run: Run, op: Operation) -> None:
     assert isinstance(saved, Value)
     name = op.kernel.removesuffix("_backward")
     # The kernels derive some slopes from the output; here always from the input.
-    forward = run._pre.get(saved)
-    x = run.read(saved) if forward is None or not run._outputs[saved] == name else forward
+    x = run._pre[saved] if ACTIVATIONS[name].needs == "output" else run.read(saved)
     run.write(dx, np.asarray(BACKWARD[name](run.read(dy), x, op.numbers)))
 
 

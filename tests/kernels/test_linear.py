@@ -1,0 +1,191 @@
+"""The products: exactly the chain of the contract, nothing written elsewhere, on every level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from onefold import _core
+
+LEVELS = _core.levels()
+GUARD = 777.0
+PANEL = _core.PANEL
+
+
+def chain(start, a, b):
+    """fma(a[k], b[k], ...) for k ascending; float32 products are exact in extended precision."""
+    c = start
+    for x, y in zip(a, b, strict=True):
+        c = np.float32(np.longdouble(x) * np.longdouble(y) + np.longdouble(c))
+    return c
+
+
+def panels(matrix):
+    rows, columns = matrix.shape
+    count = -(-columns // PANEL)
+    padded = np.zeros((rows, count * PANEL), matrix.dtype)
+    padded[:, :columns] = matrix
+    return np.ascontiguousarray(padded.reshape(rows, count, PANEL).transpose(1, 0, 2))
+
+
+def unpanels(packed, columns):
+    count, rows, _ = packed.shape
+    return packed.transpose(1, 0, 2).reshape(rows, count * PANEL)[:, :columns]
+
+
+def guarded(rows, width, dtype):
+    """A buffer whose rows end in 16 guard values behind the writable padding."""
+    stride = -(-width // 16) * 16 + 16
+    return np.full((rows + 1, stride), GUARD, dtype), stride
+
+
+def forward(level, x, weight, bias):
+    rows, inputs = x.shape
+    columns = weight.shape[1]
+    z, stride = guarded(rows, columns, x.dtype)
+    padded = None if bias is None else panels(bias.reshape(1, -1))
+    operands = [
+        (z, stride, columns),
+        (x, inputs, inputs),
+        (panels(weight), inputs, columns),
+        (padded, 1, columns),
+    ]
+    _core.run_kernel("linear_forward", str(x.dtype), level, operands, rows)
+    assert (z[rows] == GUARD).all()
+    assert (z[:, stride - 16 :] == GUARD).all()
+    return z[:rows, :columns]
+
+
+SHAPES = [
+    (1, 1, 1),
+    (2, 3, 15),
+    (7, 17, 16),
+    (12, 5, 17),
+    (13, 33, 32),
+    (25, 300, 33),
+    (50, 64, 100),
+    (48, 600, 20),
+]
+
+
+@pytest.mark.parametrize(("rows", "inputs", "columns"), SHAPES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("biased", [True, False])
+def test_forward(rows, inputs, columns, dtype, biased):
+    rng = np.random.default_rng(inputs)
+    x = rng.normal(size=(rows, inputs)).astype(dtype)
+    weight = rng.normal(size=(inputs, columns)).astype(dtype)
+    bias = rng.normal(size=columns).astype(dtype) if biased else None
+    results = [forward(level, x, weight, bias) for level in LEVELS]
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0], other)
+    truth = x.astype(float) @ weight.astype(float) + (0 if bias is None else bias.astype(float))
+    bound = inputs * np.finfo(dtype).eps * (np.abs(x) @ np.abs(weight) + 1)
+    assert (np.abs(results[0] - truth) <= bound).all()
+    # A row alone has the same bits.
+    np.testing.assert_array_equal(forward(LEVELS[0], x[:1], weight, bias), results[0][:1])
+
+
+def test_forward_is_the_stated_chain():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 301)).astype(np.float32)
+    weight = rng.normal(size=(301, 3)).astype(np.float32)
+    bias = rng.normal(size=3).astype(np.float32)
+    z = forward(LEVELS[0], x, weight, bias)
+    for r in range(5):
+        for j in range(3):
+            assert z[r, j] == chain(bias[j], x[r], weight[:, j])
+
+
+def gradient(level, x, dz, start=None, cut=None):
+    inputs, columns = x.shape[1], dz.shape[1]
+    stride = -(-columns // 16) * 16
+    padded = np.full((len(dz), stride), np.nan, dz.dtype)  # padding is never a part of a result
+    padded[:, :columns] = dz
+    count = -(-columns // PANEL)
+    out = np.full((count + 1, inputs, PANEL), GUARD, x.dtype)
+    if start is not None:
+        out[:count] = panels(start)
+    total = count * inputs
+    pieces = [(0, total)] if cut is None else [(0, cut), (cut, total)]
+    for begin, end in pieces:
+        operands = [(out, inputs, columns), (x, inputs, inputs), (padded, stride, columns)]
+        _core.run_kernel(
+            "weight_gradient", str(x.dtype), level, operands, len(x),
+            begin=begin, end=end, resume=start is not None,
+        )  # fmt: skip
+    assert (out[count] == GUARD).all()
+    result = unpanels(out[:count], count * PANEL)
+    assert (result[:, columns:] == 0).all()
+    return result[:, :columns]
+
+
+@pytest.mark.parametrize(("rows", "inputs", "columns"), SHAPES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weight_gradient(rows, inputs, columns, dtype):
+    rng = np.random.default_rng(rows)
+    x = rng.normal(size=(rows, inputs)).astype(dtype)
+    dz = rng.normal(size=(rows, columns)).astype(dtype)
+    results = [gradient(level, x, dz) for level in LEVELS]
+    results.append(gradient(LEVELS[0], x, dz, cut=inputs // 2))
+    first = (
+        gradient(LEVELS[0], x[: rows // 2], dz[: rows // 2])
+        if rows > 1
+        else np.zeros_like(results[0])
+    )
+    results.append(gradient(LEVELS[0], x[rows // 2 :], dz[rows // 2 :], start=first))
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0], other)
+    truth = x.astype(float).T @ dz.astype(float)
+    bound = rows * np.finfo(dtype).eps * (np.abs(x).T @ np.abs(dz) + 1e-30)
+    assert (np.abs(results[0] - truth) <= bound).all()
+
+
+def test_weight_gradient_is_the_stated_chain():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(300, 4)).astype(np.float32)
+    dz = rng.normal(size=(300, 3)).astype(np.float32)
+    result = gradient(LEVELS[0], x, dz)
+    for i in range(4):
+        for j in range(3):
+            assert result[i, j] == chain(np.float32(0), x[:, i], dz[:, j])
+
+
+@pytest.mark.parametrize("columns", [1, 15, 16, 17, 33, 100])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bias_gradient(columns, dtype):
+    rng = np.random.default_rng(columns)
+    stride = -(-columns // 16) * 16
+    dz = rng.normal(size=(50, stride)).astype(dtype)
+    count = -(-columns // PANEL)
+    for level in LEVELS:
+        out = np.full((count + 1, PANEL), GUARD, dtype)
+        for resume, part in ((False, dz[:20]), (True, dz[20:])):
+            operands = [(out, 1, columns), (np.ascontiguousarray(part), stride, columns)]
+            _core.run_kernel(
+                "bias_gradient",
+                out.dtype.name,
+                level,
+                operands,
+                len(part),
+                begin=0,
+                end=count,
+                resume=resume,
+            )
+        total = np.zeros(stride, dtype)
+        for row in dz:
+            total += row
+        np.testing.assert_array_equal(out[:count].reshape(-1)[:columns], total[:columns])
+        assert (out[:count].reshape(-1)[columns:] == 0).all()
+        assert (out[count] == GUARD).all()
+
+
+@pytest.mark.parametrize(("inputs", "columns"), [(1, 1), (5, 40), (33, 31), (64, 32), (70, 100)])
+def test_transpose(inputs, columns):
+    weight = np.arange(inputs * columns, dtype=np.float32).reshape(inputs, columns)
+    turned = np.zeros((-(-inputs // PANEL), columns, PANEL), np.float32)
+    total = -(-columns // PANEL) * inputs
+    for begin, end in ((0, total // 2), (total // 2, total)):
+        operands = [(turned, columns, inputs), (panels(weight), inputs, columns)]
+        _core.run_kernel("transpose", "float32", LEVELS[0], operands, 0, begin=begin, end=end)
+    np.testing.assert_array_equal(unpanels(turned, inputs), weight.T)
