@@ -244,7 +244,8 @@ bool Executor::micro_batches(int64_t first, int64_t rows, const double* scalars,
             if (kind != StageKind::columns) continue;
             if (!totalled) add_totals(first + done, count);
             totalled = true;
-            const bool fuse = last && scalars != nullptr && std::isfinite(batch_.loss);
+            const bool final_stage = stage + 1 == program_.stages.size();
+            const bool fuse = last && final_stage && scalars != nullptr && std::isfinite(batch_.loss);
             if (fuse) prepare_update(scalars, scalar_count, 1.0);
             column_stage(stage, count, fuse);
         }

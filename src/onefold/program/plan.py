@@ -153,6 +153,8 @@ def _share(program: Program) -> dict[Value, _Buffer]:
                 if stage.phase == Phase.HOST or value is program.loss:
                     marks.add(-1)
             index += 1
+    if program.loss is not None:  # summed after the last stage
+        last[program.loss] = index - 1
 
     buffers: dict[Value, _Buffer] = {}
     for position, operation in enumerate(program.operations):

@@ -62,13 +62,19 @@ def make_stages(operations: Iterable[Operation]) -> list[Stage]:
     """Group operations into as few stages as their order allows.
 
     An operation goes into the first stage of its phase at which everything that it reads has been
-    written: by an earlier stage, or by an earlier operation of the same stage of rows.
+    written: by an earlier stage, or by an earlier operation of the same stage of rows. The sums that
+    only the update reads, the gradients, are one last stage: with it the update is fused, after
+    which no operation may read a weight.
     """
     phases: list[Phase] = []
     groups: list[list[Operation]] = []
     written: dict[Value, int] = {}
+    gradients: list[Operation] = []
     for operation in operations:
         kind = OPERATIONS[operation.type]
+        if kind.phase == Phase.COLUMNS and kind.outputs == 0:
+            gradients.append(operation)
+            continue
         earliest = 0
         for value in operation.values(kind.outputs):
             stage = written[value]
@@ -82,4 +88,5 @@ def make_stages(operations: Iterable[Operation]) -> list[Stage]:
             groups.append([])
         groups[place].append(operation)
         written.update((value, place) for value in operation.values(0, kind.outputs))
-    return [Stage(phase, tuple(group)) for phase, group in zip(phases, groups, strict=True)]
+    stages = [Stage(phase, tuple(group)) for phase, group in zip(phases, groups, strict=True)]
+    return [*stages, Stage(Phase.COLUMNS, tuple(gradients))] if gradients else stages

@@ -64,6 +64,13 @@ def _expm1_negative(x: Array) -> Array:
     return np.expm1(np.minimum(x, 0))
 
 
+def _tanh_shrink(x: Array) -> Array:
+    """x - tanh(x); near zero by the series of x cosh(x) - sinh(x), whose terms do not cancel."""
+    near = np.clip(x, -1, 1)
+    terms = (2 * k * near ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(1, 12))
+    return np.asarray(np.where(np.abs(x) < 1, sum(terms) / np.cosh(near), x - np.tanh(x)))
+
+
 #: y of x and the activation's numbers.
 FORWARD: dict[str, Callable[[Array, Numbers], Array]] = {
     "relu": lambda x, p: np.maximum(x, 0),
@@ -82,9 +89,7 @@ FORWARD: dict[str, Callable[[Array, Numbers], Array]] = {
     "log_sigmoid": lambda x, p: -softplus(-x),
     "tanh": lambda x, p: np.tanh(x),
     "hard_tanh": lambda x, p: np.clip(x, p[0], p[1]),
-    "tanh_shrink": lambda x, p: (x.astype(np.longdouble) - np.tanh(x.astype(np.longdouble))).astype(
-        float
-    ),
+    "tanh_shrink": lambda x, p: _tanh_shrink(x),
     "softplus": lambda x, p: softplus(x),
     "softsign": lambda x, p: x / (1 + np.abs(x)),
     "softmax": lambda x, p: softmax(x),
