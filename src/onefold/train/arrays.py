@@ -62,7 +62,7 @@ def check_finite(array: NDArray[Any], dtype: np.dtype[Any], what: str) -> None:
     """Refuse NaN, infinity, and numbers that overflow the network's type, naming the first."""
     if array.dtype.kind != "f":
         return
-    limit = np.finfo(dtype).max
+    limit = float(np.finfo(dtype).max)
     rows = max(1, _CHUNK_BYTES // max(1, array.shape[1] * array.itemsize))
     for first in range(0, len(array), rows):
         piece = array[first : first + rows]

@@ -1,0 +1,304 @@
+"""The command: what it prints, what it leaves, and what wrong use gets."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from onefold import _files, data
+from onefold.cli import main
+
+PENGUINS = str(data.PENGUINS)
+FAST = ["--epochs", "3", "--quiet"]
+
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch):
+    """Runs the command in an empty folder; gives its status, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        status = main([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+def table(
+    path, rows=60, header="a,b,kind,y", line=lambda i: f"{i},{i % 7},{'uvw'[i % 3]},{i * 2.5}"
+):
+    return write(path, "\n".join([header, *(line(i) for i in range(rows))]) + "\n")
+
+
+def test_penguins_from_one_command(run):
+    status, out, err = run("train", PENGUINS, "--target", "species")
+    assert status == 0
+    assert "accuracy" in out
+    accuracy = float(out.split("accuracy ")[1].split("%")[0])
+    assert accuracy >= 97
+    fingerprint = out.split("fingerprint ")[1][:8]
+    assert "bill_length_mm" in err
+    assert "rows: 220 train, 55 validation, 69 test" in err
+
+    status, out, _ = run("evaluate", "model.onefold", PENGUINS)
+    assert status == 0
+    assert "344 rows: accuracy" in out
+    status, out, _ = run("inspect", "model.onefold")
+    assert f"fingerprint {fingerprint}" in out
+    assert "neurons" in out
+    assert "synapses" in out
+    status, out, _ = run("verify", "model.onefold", PENGUINS, "--quiet", "--threads", 1)
+    assert status == 0
+    assert out.startswith(f"equal: {fingerprint}")
+    status, out, _ = run("predict", "model.onefold", PENGUINS, "--probabilities")
+    lines = out.splitlines()
+    assert len(lines) == 345
+    assert lines[0] == "species,p(Adelie),p(Chinstrap),p(Gentoo)"
+    assert sum(float(p) for p in lines[1].split(",")[1:]) == pytest.approx(1, abs=1e-5)
+
+
+def test_five_seeds_of_penguins_reach_97(run):
+    scores = []
+    for seed in range(5):
+        _, out, _ = run(
+            "train", PENGUINS, "--target", "species", "--seed", seed, "--json", "--quiet"
+        )
+        scores.append(json.loads(out)["test"]["accuracy"])
+    assert sorted(scores)[2] >= 0.97
+
+
+def test_memory_and_threads_leave_the_same_file(run, tmp_path):
+    for name, options in {
+        "a": [], "b": ["--threads", 1, "--micro-batch", 3], "c": ["--memory", "120kB", "--threads", 1],
+    }.items():  # fmt: skip
+        status, _, err = run("train", PENGUINS, "--target", "species", "-o", name, *FAST, *options)
+        assert status == 0, err
+    contents = {(tmp_path / name).read_bytes() for name in "abc"}
+    assert len(contents) == 1
+
+
+def test_regression_in_the_tables_own_units(run, tmp_path):
+    path = table(tmp_path / "t.csv", 200)
+    status, out, _ = run("train", path, "--target", "y", "--epochs", 60, "--json", "--quiet")
+    assert status == 0
+    assert json.loads(out)["test"]["r2"] > 0.9
+    status, out, err = run("predict", "model.onefold", path, "-o", "p.csv")
+    assert "200 predictions in p.csv" in err
+    values = [float(v) for v in (tmp_path / "p.csv").read_text().split()[1:]]
+    assert abs(values[100] - 250) < 60
+    status, _, err = run("predict", "model.onefold", path, "--probabilities")
+    assert (status, "this model is a regression" in err) == (2, True)
+
+
+def test_no_header_tabs_gzip_and_another_encoding(run, tmp_path):
+    text = "\n".join(f"{i % 2}\t{i * 1.5}\t{'Zürich' if i % 3 else 'Bern'}" for i in range(80))
+    path = tmp_path / "t.tsv.gz"
+    path.write_bytes(gzip.compress(text.encode("latin-1")))
+    status, _, err = run("train", path, "--target", "c0", "--no-header", *FAST)
+    assert (status, "not utf-8; try --encoding latin-1" in err) == (2, True)
+    status, _, err = run(
+        "train", path, "--target", "c0", "--no-header", "--encoding", "latin-1", *FAST
+    )
+    assert status == 0, err
+    status, out, _ = run("predict", "model.onefold", path)
+    assert len(out.splitlines()) == 81
+
+
+def test_notices(run, tmp_path):
+    lines = ["id,constant,nothing,many,x,y"]
+    lines += [f"n{i}x,5,NA,m{i % 70},{i % 11},{['a', 'b', ''][i % 3]}" for i in range(140)]
+    path = write(tmp_path / "t.csv", "\n".join(lines))
+    status, _, err = run("train", path, "--target", "y", "--epochs", 2)
+    assert status == 0, err
+    assert "46 rows have no target and are left out" in err
+    assert "id is left out: looks like an identifier" in err
+    assert "constant is left out: constant (5)" in err
+    assert "nothing is left out: every value is missing" in err
+    assert "binary" in err
+
+
+def test_columns_at_prediction(run, tmp_path):
+    path = table(tmp_path / "t.csv")
+    run("train", path, "--target", "y", *FAST)
+    unseen = table(tmp_path / "u.csv", 5, "kind,b,a,extra", lambda i: f"new,,{i},z")
+    status, out, err = run("predict", "model.onefold", unseen)
+    assert (status, len(out.splitlines())) == (0, 6)
+    assert "not used: extra" in err
+    lacking = table(tmp_path / "l.csv", 5, "a,bb,kind", lambda i: f"{i},1,u")
+    status, _, err = run("predict", "model.onefold", lacking)
+    assert status == 2
+    assert "the table lacks column 'b'; did you mean 'bb'" in err
+    text = table(tmp_path / "x.csv", 5, "a,b,kind", lambda i: f"{'one' if i == 3 else i},1,u")
+    status, _, err = run("predict", "model.onefold", text)
+    assert (status, "column 'a' is numeric, found 'one' in data row 4" in err) == (2, True)
+
+
+def test_verify_tells_a_difference(run, tmp_path):
+    path = table(tmp_path / "t.csv")
+    run("train", path, "--target", "y", *FAST)
+    table(path, line=lambda i: f"{i},{i % 5},u,{i * 2}")
+    status, out, err = run("verify", "model.onefold", path)
+    assert status == 1
+    assert out.startswith("different: the model has")
+    assert "its SHA-256 differs" in err
+
+
+WRONG = {
+    "no table": (["train", "none.csv", "--target", "y"], 2, "could not read none.csv: No such file"),
+    "a folder": (["train", ".", "--target", "y"], 2, "is a directory"),
+    "no target": (["train", "t.csv", "--target", "why"], 2, "has no column 'why'; did you mean 'y'? (columns: a, b"),
+    "unknown option": (["train", "t.csv", "--targt", "y"], 2, "No such option: --targt"),
+    "missing option": (["train", "t.csv"], 2, "--target"),
+    "unknown command": (["trian", "t.csv"], 2, "trian"),
+    "unknown task": (["train", "t.csv", "--target", "y", "--task", "binry"], 2, "did you mean 'binary'"),
+    "unknown loss": (["train", "t.csv", "--target", "y", "--loss", "mee"], 2, "unknown loss 'mee'"),
+    "unknown optimizer": (["train", "t.csv", "--target", "y", "--optimizer", "x"], 2, "unknown optimizer"),
+    "unknown column": (["train", "t.csv", "--target", "y", "--drop", "bb"], 2, "no column 'bb'; did you mean 'b'"),
+    "text as a number": (["train", "t.csv", "--target", "y", "--numeric", "kind"], 2, "'kind' is not numeric"),
+    "hidden": (["train", "t.csv", "--target", "y", "--hidden", "8,x"], 2, "--hidden takes whole numbers"),
+    "budget": (["train", "t.csv", "--target", "y", "--memory", "1kB"], 2, "give at least"),
+    "shares": (["train", "t.csv", "--target", "y", "--test", "0.9", "--validation", "0.2"], 2, "shares of the rows"),
+    "text regression": (["train", "t.csv", "--target", "kind", "--task", "regression"], 2, "is text"),
+    "three as binary": (["train", "t.csv", "--target", "kind", "--task", "binary"], 2, "has 3 values"),
+    "ragged": (["train", "ragged.csv", "--target", "y"], 2, "ragged.csv, line 3: 3 fields where the first line has 2"),
+    "empty": (["train", "empty.csv", "--target", "y"], 2, "the file is empty"),
+    "header alone": (["train", "header.csv", "--target", "y"], 2, "has no rows"),
+    "same name": (["train", "twice.csv", "--target", "y"], 2, "two columns called 'x'"),
+    "single class": (["train", "single.csv", "--target", "y"], 2, "has a single value (a)"),
+    "one row": (["train", "one.csv", "--target", "y"], 2, "has 1 row with a target; at least two"),
+    "no target values": (["train", "gone.csv", "--target", "y"], 2, "has 0 rows with a target"),
+    "infinity": (["train", "inf.csv", "--target", "y"], 2, "column 'x' holds 'inf'"),
+    "only the target": (["train", "alone.csv", "--target", "y"], 2, "no column is left"),
+    "unclosed quote": (["train", "quote.csv", "--target", "y"], 2, "quote.csv, line"),
+    "not text": (["train", "binary.csv", "--target", "y"], 2, "not utf-8"),
+    "broken gzip": (["train", "broken.csv.gz", "--target", "y"], 2, "could not read broken.csv.gz"),
+    "output folder": (["train", "t.csv", "--target", "y", "-o", "no/m"], 2, "cannot be written"),
+    "no model": (["predict", "none.onefold", "t.csv"], 1, "could not read none.onefold"),
+    "not a model": (["predict", "t.csv", "t.csv"], 1, "is not a onefold model file"),
+    "diverged": (
+        ["train", "t.csv", "--target", "y", "--optimizer", "sgd", "--learning-rate", "1e30", "-q"], 1,
+        "Try a smaller learning rate",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG, ids=lambda name: name.replace(" ", "-"))
+def test_wrong_use_gets_one_line(run, tmp_path, case):
+    table(tmp_path / "t.csv")
+    write(tmp_path / "ragged.csv", "x,y\n1,2\n1,2,3\n")
+    write(tmp_path / "empty.csv", "")
+    write(tmp_path / "header.csv", "x,y\n")
+    write(tmp_path / "twice.csv", "x,x,y\n1,2,3\n")
+    write(tmp_path / "single.csv", "x,y\n1,a\n2,a\n3,a\n")
+    write(tmp_path / "one.csv", "x,y\n1,a\n2,\n")
+    write(tmp_path / "gone.csv", "x,y\n1,NA\n2,\n")
+    write(
+        tmp_path / "inf.csv",
+        "x,y\n" + "\n".join(f"{'inf' if i == 4 else i},{i % 2}" for i in range(30)),
+    )
+    write(tmp_path / "alone.csv", "y\n" + "a\nb\n" * 20)
+    write(tmp_path / "quote.csv", 'x,y\n1,"2\n3,4\n')
+    (tmp_path / "binary.csv").write_bytes(bytes(range(128, 256)) * 9)
+    (tmp_path / "broken.csv.gz").write_bytes(gzip.compress(b"x,y\n1,2\n" * 500)[:40])
+    arguments, expected, message = WRONG[case]
+    if arguments[0] == "train" and "-o" not in arguments:
+        arguments = [*arguments, "-o", "m.onefold"]
+    status, out, err = run(*arguments)
+    errors = [line for line in err.splitlines() if line.startswith("onefold: error: ")]
+    assert (status, len(errors)) == (expected, 1), err
+    assert message in errors[0]
+    assert "Traceback" not in err + out
+    assert not (tmp_path / "m.onefold").exists()
+
+
+def test_a_full_disk_is_a_failed_run_that_leaves_nothing(run, tmp_path, monkeypatch):
+    path = table(tmp_path / "t.csv")
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_files.os, "fsync", full)
+    status, _, err = run("train", path, "--target", "y", *FAST)
+    assert status == 1
+    assert err.startswith("onefold: error: could not write model.onefold: No space left on device")
+    assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
+
+
+def process(*arguments, **options):
+    code = "import sys; from onefold.cli import main; sys.exit(main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+def test_ctrl_c_leaves_a_checkpoint_that_resumes_to_the_same_model(tmp_path):
+    path = table(tmp_path / "t.csv", 3000)
+    options = [
+        "train",
+        path,
+        "--target",
+        "y",
+        "--epochs",
+        60,
+        "--patience",
+        0,
+        "--hidden",
+        "256,256",
+    ]
+    whole = process(*options, "-o", tmp_path / "whole.onefold")
+    assert whole.wait(120) == 0
+    whole.communicate()
+    stopped = [*options, "-o", tmp_path / "m.onefold", "--checkpoint", tmp_path / "c", "--resume"]
+    first = process(*stopped)
+    while not first.stderr.readline().startswith("epoch"):
+        pass
+    time.sleep(0.1)
+    first.send_signal(signal.SIGINT)
+    _, err = first.communicate(timeout=60)
+    assert first.returncode == 130
+    assert "onefold: error: interrupted" in err
+    assert not (tmp_path / "m.onefold").exists()
+    second = process(*stopped)
+    assert second.wait(120) == 0
+    second.communicate()
+    assert (tmp_path / "m.onefold").read_bytes() == (tmp_path / "whole.onefold").read_bytes()
+
+
+def test_a_reader_that_leaves_early_is_no_error(run, tmp_path):
+    path = table(tmp_path / "t.csv", 20000)
+    run("train", path, "--target", "y", "--epochs", 1, "--quiet")
+    shutil.copy("model.onefold", tmp_path / "m")
+    reading = process("predict", tmp_path / "m", path)
+    reading.stdout.readline()
+    reading.stdout.close()
+    assert reading.wait(60) == 0
+    assert reading.stderr.read() == ""
+    reading.stderr.close()
+
+
+def test_version_and_colours(tmp_path):
+    shown = process("--version")
+    out, _ = shown.communicate()
+    assert out.startswith("onefold 0.")
+    plain = process(
+        "train", PENGUINS, "--target", "species", "--epochs", 2, "-o", tmp_path / "m",
+        env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+    out, err = plain.communicate()
+    assert "\x1b[" not in out + err
