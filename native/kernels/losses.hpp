@@ -230,10 +230,11 @@ static void cosine_similarity(const Call& call) {
     });
 }
 
-#define ONEFOLD_LOSS_KERNELS(X)                                                                           \
-    X(squared_error)                                                                                      \
-    X(absolute_error) X(huber) X(log_cosh) X(quantile) X(poisson_log) X(poisson) X(sigmoid_cross_entropy) \
-        X(hinge) X(squared_hinge) X(softmax_cross_entropy) X(softmax_cross_entropy_labels)                \
-            X(softmax_kl_divergence) X(kl_divergence) X(cosine_similarity)
+#define ONEFOLD_LOSS_KERNELS(X)                                                                            \
+    X(squared_error)                                                                                       \
+    X(absolute_error)                                                                                      \
+    X(huber) X(log_cosh) X(quantile) X(poisson_log) X(poisson) X(sigmoid_cross_entropy) X(hinge)           \
+        X(squared_hinge) X(softmax_cross_entropy) X(softmax_cross_entropy_labels) X(softmax_kl_divergence) \
+            X(kl_divergence) X(cosine_similarity)
 
 }  // namespace onefold::ONEFOLD_LEVEL

@@ -153,10 +153,11 @@ static void squared_norm(const Call& call) {
     *data<double>(call, 0) = lane[0];
 }
 
-#define ONEFOLD_OPTIMIZER_KERNELS(X)                                                                    \
-    X(sgd_update)                                                                                       \
-    X(sgd_momentum_update) X(sgd_nesterov_update) X(adam_update) X(adam_amsgrad_update) X(adamw_update) \
-        X(adamw_amsgrad_update) X(adamax_update) X(nadam_update) X(rmsprop_update)                      \
-            X(rmsprop_momentum_update) X(adagrad_update) X(adadelta_update) X(lion_update) X(squared_norm)
+#define ONEFOLD_OPTIMIZER_KERNELS(X)                                                                     \
+    X(sgd_update)                                                                                        \
+    X(sgd_momentum_update)                                                                               \
+    X(sgd_nesterov_update) X(adam_update) X(adam_amsgrad_update) X(adamw_update) X(adamw_amsgrad_update) \
+        X(adamax_update) X(nadam_update) X(rmsprop_update) X(rmsprop_momentum_update) X(adagrad_update)  \
+            X(adadelta_update) X(lion_update) X(squared_norm)
 
 }  // namespace onefold::ONEFOLD_LEVEL

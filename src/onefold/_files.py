@@ -53,11 +53,9 @@ def write_tensors(
     """Write arrays and a header of JSON values."""
     from safetensors.numpy import save
 
-    metadata = {
-        "format": kind,
-        "arithmetic": str(ARITHMETIC),
-        "header": json.dumps(header, allow_nan=True),
-    }
+    # One entry: the format does not keep the order of several, and equal models are equal files.
+    content = {"format": kind, "arithmetic": ARITHMETIC, "header": header}
+    metadata = {"onefold": json.dumps(content)}
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     write_bytes(path, save(contiguous, metadata=metadata))
 
@@ -83,18 +81,20 @@ def read_header(path: Path, kind: str) -> dict[str, Any]:
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(f"{path} is not a {kind} file, or is damaged") from error
-    if not isinstance(metadata, dict) or metadata.get("format") != kind:
-        raise ModelFileError(f"{path} is not a {kind} file")
-    if metadata.get("arithmetic") != str(ARITHMETIC):
-        raise ModelFileError(
-            f"{path} was written with arithmetic version {metadata.get('arithmetic')}, this is "
-            f"version {ARITHMETIC}; open it with the release that wrote it"
-        )
     try:
-        header = json.loads(metadata["header"])
-        return dict(header)
+        content = json.loads(metadata["onefold"])
+        found, version = content["format"], content["arithmetic"]
+        header = dict(content["header"])
     except (KeyError, ValueError, TypeError, RecursionError) as error:
-        raise ModelFileError(f"{path} has a damaged header") from error
+        raise ModelFileError(f"{path} is not a {kind} file, or has a damaged header") from error
+    if found != kind:
+        raise ModelFileError(f"{path} is not a {kind} file, but a {found} file")
+    if version != ARITHMETIC:
+        raise ModelFileError(
+            f"{path} was written with arithmetic version {version}, this is version {ARITHMETIC}; "
+            "open it with the release that wrote it"
+        )
+    return header
 
 
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

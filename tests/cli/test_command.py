@@ -84,7 +84,7 @@ def test_five_seeds_of_penguins_reach_97(run):
 
 def test_memory_and_threads_leave_the_same_file(run, tmp_path):
     for name, options in {
-        "a": [], "b": ["--threads", 1, "--micro-batch", 3], "c": ["--memory", "120kB", "--threads", 1],
+        "a": [], "b": ["--threads", 1, "--micro-batch", 3], "c": ["--memory", "150kB", "--threads", 1],
     }.items():  # fmt: skip
         status, _, err = run("train", PENGUINS, "--target", "species", "-o", name, *FAST, *options)
         assert status == 0, err
@@ -255,11 +255,11 @@ def test_ctrl_c_leaves_a_checkpoint_that_resumes_to_the_same_model(tmp_path):
         "--target",
         "y",
         "--epochs",
-        60,
+        40,
         "--patience",
         0,
         "--hidden",
-        "256,256",
+        "512,512",
     ]
     whole = process(*options, "-o", tmp_path / "whole.onefold")
     assert whole.wait(120) == 0

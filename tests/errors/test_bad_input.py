@@ -191,7 +191,7 @@ def test_divergence_keeps_the_last_good_state(clip):
     model = net(1)
     optimizer = of.SGD(1e30, clip_global_norm=None if clip is None else 1e30)
     with pytest.raises(
-        of.DivergedError, match="at update \\d+ of epoch \\d+; the parameters are"
+        of.DivergedError, match=r"at update \d+ of epoch \d+; the parameters are"
     ) as caught:
         model.fit(
             big, big[:, 0], loss="mse", optimizer=optimizer, epochs=50, batch_size=16, verbose=0

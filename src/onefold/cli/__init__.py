@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
+
+_INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,16 +23,15 @@ def main(arguments: list[str] | None = None) -> int:
         from onefold.cli.app import app
 
         status = app(args=arguments, standalone_mode=False)
+        if status == _INTERRUPTED:  # the command-line library takes Ctrl-C for itself, silently
+            return _fail("interrupted", _INTERRUPTED)
         return status if isinstance(status, int) else 0
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return _fail("interrupted", _INTERRUPTED)
     except (DivergedError, ModelFileError) as error:
         return _fail(str(error), 1)
     except OnefoldError as error:
         return _fail(str(error), 2)
-    except BrokenPipeError:  # the reader has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         return _fail(str(error), 1)
     except Exception as error:

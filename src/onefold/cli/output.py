@@ -213,7 +213,11 @@ def both_sides(p: NDArray[Any]) -> NDArray[Any]:
 def write_table(path: Path | None, names: list[str], rows: list[list[str]]) -> None:
     """Write a table whole or not at all, or to stdout."""
     if path is None:
-        write_csv(sys.stdout, names, rows)
+        try:
+            write_csv(sys.stdout, names, rows)
+            sys.stdout.flush()
+        except BrokenPipeError:  # the reader has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     text = io.StringIO()
     write_csv(text, names, rows)

@@ -65,7 +65,7 @@ def _expm1_negative(x: Array) -> Array:
 
 
 def _tanh_shrink(x: Array) -> Array:
-    """x - tanh(x); near zero by the series of x cosh(x) - sinh(x), whose terms do not cancel."""
+    """X - tanh(x); near zero by the series of x cosh(x) - sinh(x), whose terms do not cancel."""
     near = np.clip(x, -1, 1)
     terms = (2 * k * near ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(1, 12))
     return np.asarray(np.where(np.abs(x) < 1, sum(terms) / np.cosh(near), x - np.tanh(x)))
