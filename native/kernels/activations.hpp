@@ -35,16 +35,16 @@ ONEFOLD_INLINE void map2(const Call& call, F f) {
 }
 
 // Forward kernels: operands y, x. Backward kernels: dx, dy, then y or x, as the names below say.
-#define ONEFOLD_FORWARD(name, ...) \
-    template <class T> \
-    static void name##_forward(const Call& call) { \
-        [[maybe_unused]] const double* p = call.numbers; \
+#define ONEFOLD_FORWARD(name, ...)                                                   \
+    template <class T>                                                               \
+    static void name##_forward(const Call& call) {                                   \
+        [[maybe_unused]] const double* p = call.numbers;                             \
         map1<T>(call, [=](Vec<T> x) __attribute__((always_inline)) { __VA_ARGS__ }); \
     }
-#define ONEFOLD_BACKWARD(name, saved, ...) \
-    template <class T> \
-    static void name##_backward(const Call& call) { \
-        [[maybe_unused]] const double* p = call.numbers; \
+#define ONEFOLD_BACKWARD(name, saved, ...)                                                          \
+    template <class T>                                                                              \
+    static void name##_backward(const Call& call) {                                                 \
+        [[maybe_unused]] const double* p = call.numbers;                                            \
         map2<T>(call, [=](Vec<T> dy, Vec<T> saved) __attribute__((always_inline)) { __VA_ARGS__ }); \
     }
 
@@ -320,17 +320,16 @@ static void log_softmax_backward(const Call& call) {
 }
 
 #define ONEFOLD_PAIR(X, name) X(name##_forward) X(name##_backward)
+// clang-format off
 #define ONEFOLD_ACTIVATION_KERNELS(X) \
-    ONEFOLD_PAIR(X, relu) \
-    ONEFOLD_PAIR(X, relu6) \
-    ONEFOLD_PAIR(X, leaky_relu) \
-    ONEFOLD_PAIR(X, elu) \
+    ONEFOLD_PAIR(X, relu) ONEFOLD_PAIR(X, relu6) ONEFOLD_PAIR(X, leaky_relu) ONEFOLD_PAIR(X, elu) \
     ONEFOLD_PAIR(X, celu) ONEFOLD_PAIR(X, selu) ONEFOLD_PAIR(X, gelu) ONEFOLD_PAIR(X, gelu_tanh) \
-        ONEFOLD_PAIR(X, silu) ONEFOLD_PAIR(X, hard_silu) ONEFOLD_PAIR(X, mish) ONEFOLD_PAIR(X, sigmoid) \
-            ONEFOLD_PAIR(X, hard_sigmoid) ONEFOLD_PAIR(X, log_sigmoid) ONEFOLD_PAIR(X, tanh) \
-                ONEFOLD_PAIR(X, hard_tanh) ONEFOLD_PAIR(X, tanh_shrink) ONEFOLD_PAIR(X, softplus) \
-                    ONEFOLD_PAIR(X, softsign) ONEFOLD_PAIR(X, exponential) ONEFOLD_PAIR(X, threshold) \
-                        ONEFOLD_PAIR(X, hard_shrink) ONEFOLD_PAIR(X, soft_shrink) ONEFOLD_PAIR(X, prelu) \
-                            ONEFOLD_PAIR(X, softmax) ONEFOLD_PAIR(X, log_softmax)
+    ONEFOLD_PAIR(X, silu) ONEFOLD_PAIR(X, hard_silu) ONEFOLD_PAIR(X, mish) ONEFOLD_PAIR(X, sigmoid) \
+    ONEFOLD_PAIR(X, hard_sigmoid) ONEFOLD_PAIR(X, log_sigmoid) ONEFOLD_PAIR(X, tanh) \
+    ONEFOLD_PAIR(X, hard_tanh) ONEFOLD_PAIR(X, tanh_shrink) ONEFOLD_PAIR(X, softplus) \
+    ONEFOLD_PAIR(X, softsign) ONEFOLD_PAIR(X, exponential) ONEFOLD_PAIR(X, threshold) \
+    ONEFOLD_PAIR(X, hard_shrink) ONEFOLD_PAIR(X, soft_shrink) ONEFOLD_PAIR(X, prelu) \
+    ONEFOLD_PAIR(X, softmax) ONEFOLD_PAIR(X, log_softmax)
+// clang-format on
 
 }  // namespace onefold::ONEFOLD_LEVEL

@@ -59,7 +59,9 @@ static void add(const Call& call) {
     }
 }
 
+// clang-format off
 #define ONEFOLD_GATHER_KERNELS(X) \
     X(gather_float32) X(gather_float64) X(gather_uint8) X(gather_labels) X(scatter) X(add)
+// clang-format on
 
 }  // namespace onefold::ONEFOLD_LEVEL

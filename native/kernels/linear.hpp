@@ -227,7 +227,9 @@ static void transpose(const Call& call) {
     }
 }
 
+// clang-format off
 #define ONEFOLD_LINEAR_KERNELS(X) \
     X(linear_forward) X(linear_backward) X(weight_gradient) X(bias_gradient) X(transpose)
+// clang-format on
 
 }  // namespace onefold::ONEFOLD_LEVEL

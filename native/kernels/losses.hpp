@@ -56,11 +56,11 @@ ONEFOLD_INLINE void mean_loss(const Call& call, F f) {
     });
 }
 
-#define ONEFOLD_MEAN_LOSS(name, ...) \
-    template <class T> \
-    static void name(const Call& call) { \
-        [[maybe_unused]] const double* p = call.numbers; \
-        mean_loss<T>(call, \
+#define ONEFOLD_MEAN_LOSS(name, ...)                                                                         \
+    template <class T>                                                                                       \
+    static void name(const Call& call) {                                                                     \
+        [[maybe_unused]] const double* p = call.numbers;                                                     \
+        mean_loss<T>(call,                                                                                   \
                      [=](Vec<T> z, Vec<T> y, Vec<T>& slope) __attribute__((always_inline)) { __VA_ARGS__ }); \
     }
 
@@ -230,13 +230,11 @@ static void cosine_similarity(const Call& call) {
     });
 }
 
+// clang-format off
 #define ONEFOLD_LOSS_KERNELS(X) \
-    X(squared_error) \
-    X(absolute_error) \
-    X(huber) \
-    X(log_cosh) \
-    X(quantile) X(poisson_log) X(poisson) X(sigmoid_cross_entropy) X(hinge) X(squared_hinge) \
-        X(softmax_cross_entropy) X(softmax_cross_entropy_labels) X(softmax_kl_divergence) X(kl_divergence) \
-            X(cosine_similarity)
+    X(squared_error) X(absolute_error) X(huber) X(log_cosh) X(quantile) X(poisson_log) X(poisson) \
+    X(sigmoid_cross_entropy) X(hinge) X(squared_hinge) X(softmax_cross_entropy) \
+    X(softmax_cross_entropy_labels) X(softmax_kl_divergence) X(kl_divergence) X(cosine_similarity)
+// clang-format on
 
 }  // namespace onefold::ONEFOLD_LEVEL

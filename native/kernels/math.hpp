@@ -397,9 +397,9 @@ ONEFOLD_INLINE void map_array(const Call& call, F f) {
     }
 }
 
-#define ONEFOLD_ARRAY_FUNCTION(name) \
-    template <class T> \
-    static void name##_array(const Call& call) { \
+#define ONEFOLD_ARRAY_FUNCTION(name)                                          \
+    template <class T>                                                        \
+    static void name##_array(const Call& call) {                              \
         map_array<T>(call, [](Vec<T> x, Vec<T>) { return name##_of<T>(x); }); \
     }
 ONEFOLD_ARRAY_FUNCTION(exp)
@@ -419,12 +419,10 @@ static void pow_array(const Call& call) {
     map_array<T>(call, [](Vec<T> x, Vec<T> y) { return pow_of<T>(x, y); });
 }
 
+// clang-format off
 #define ONEFOLD_MATH_KERNELS(X) \
-    X(exp_array) \
-    X(expm1_array) \
-    X(log_array) \
-    X(log1p_array) \
-    X(tanh_array) X(sigmoid_array) X(softplus_array) X(erf_array) X(erfc_array) X(sinpi_array) \
-        X(cospi_array) X(pow_array)
+    X(exp_array) X(expm1_array) X(log_array) X(log1p_array) X(tanh_array) X(sigmoid_array) \
+    X(softplus_array) X(erf_array) X(erfc_array) X(sinpi_array) X(cospi_array) X(pow_array)
+// clang-format on
 
 }  // namespace onefold::ONEFOLD_LEVEL

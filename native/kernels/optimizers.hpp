@@ -51,13 +51,13 @@ ONEFOLD_INLINE void for_elements(const Call& call, F f) {
     }
 }
 
-#define ONEFOLD_OPTIMIZER(name, states, ...) \
-    template <class T> \
-    static void name(const Call& call) { \
-        for_elements<T, states>( \
-            call, [](const UpdateScalars<T>& s, [[maybe_unused]] Vec<T>& p, Vec<T> g, \
+#define ONEFOLD_OPTIMIZER(name, states, ...)                                                             \
+    template <class T>                                                                                   \
+    static void name(const Call& call) {                                                                 \
+        for_elements<T, states>(                                                                         \
+            call, [](const UpdateScalars<T>& s, [[maybe_unused]] Vec<T>& p, Vec<T> g,                    \
                      [[maybe_unused]] Vec<T>& m, [[maybe_unused]] Vec<T>& v, [[maybe_unused]] Vec<T>& u) \
-                      __attribute__((always_inline)) { __VA_ARGS__ }); \
+                      __attribute__((always_inline)) { __VA_ARGS__ });                                   \
     }
 
 // g + decay p
@@ -153,13 +153,12 @@ static void squared_norm(const Call& call) {
     *data<double>(call, 0) = lane[0];
 }
 
+// clang-format off
 #define ONEFOLD_OPTIMIZER_KERNELS(X) \
-    X(sgd_update) \
-    X(sgd_momentum_update) \
-    X(sgd_nesterov_update) \
-    X(adam_update) \
+    X(sgd_update) X(sgd_momentum_update) X(sgd_nesterov_update) X(adam_update) \
     X(adam_amsgrad_update) X(adamw_update) X(adamw_amsgrad_update) X(adamax_update) X(nadam_update) \
-        X(rmsprop_update) X(rmsprop_momentum_update) X(adagrad_update) X(adadelta_update) X(lion_update) \
-            X(squared_norm)
+    X(rmsprop_update) X(rmsprop_momentum_update) X(adagrad_update) X(adadelta_update) X(lion_update) \
+    X(squared_norm)
+// clang-format on
 
 }  // namespace onefold::ONEFOLD_LEVEL
