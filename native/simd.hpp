@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #if defined(__AVX2__) || defined(__AVX512F__)
 #include <immintrin.h>
@@ -63,18 +64,66 @@ ONEFOLD_INLINE void store(T* p, Vec<T> v) {
     memcpy(p, &v, sizeof v);
 }
 
-// The first n of a vector's lanes (0 < n <= lanes<T>); the others read as zero.
+// 0, 1, 2, ...
+template <class T>
+ONEFOLD_INLINE IVec<T> lane_numbers() {
+    using I = typename VectorOf<T>::integer;
+    alignas(64) static constexpr I numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    IVec<T> lane;
+    memcpy(&lane, numbers, sizeof lane);
+    return lane;
+}
+// -1 in the first n lanes, 0 in the others; -1 in lane n alone, which may be no lane at all.
+template <class T>
+ONEFOLD_INLINE IVec<T> first_lanes(int64_t n) {
+    return lane_numbers<T>() < typename VectorOf<T>::integer(n);
+}
+template <class T>
+ONEFOLD_INLINE IVec<T> is_lane(int64_t n) {
+    return lane_numbers<T>() == typename VectorOf<T>::integer(n);
+}
+
+// The first n of a vector's lanes (0 < n <= lanes<T>); the others read as zero and are not touched.
+#if ONEFOLD_VECTOR_BYTES == 64
+ONEFOLD_INLINE Vf load_part(const float* p, int64_t n) {
+    return (Vf)_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p);
+}
+ONEFOLD_INLINE Vd load_part(const double* p, int64_t n) {
+    return (Vd)_mm512_maskz_loadu_pd(__mmask8((1u << n) - 1), p);
+}
+ONEFOLD_INLINE void store_part(float* p, Vf v, int64_t n) {
+    _mm512_mask_storeu_ps(p, __mmask16((1u << n) - 1), (__m512)v);
+}
+ONEFOLD_INLINE void store_part(double* p, Vd v, int64_t n) {
+    _mm512_mask_storeu_pd(p, __mmask8((1u << n) - 1), (__m512d)v);
+}
+#elif ONEFOLD_VECTOR_BYTES == 32
+ONEFOLD_INLINE Vf load_part(const float* p, int64_t n) {
+    return (Vf)_mm256_maskload_ps(p, (__m256i)first_lanes<float>(n));
+}
+ONEFOLD_INLINE Vd load_part(const double* p, int64_t n) {
+    return (Vd)_mm256_maskload_pd(p, (__m256i)first_lanes<double>(n));
+}
+ONEFOLD_INLINE void store_part(float* p, Vf v, int64_t n) {
+    _mm256_maskstore_ps(p, (__m256i)first_lanes<float>(n), (__m256)v);
+}
+ONEFOLD_INLINE void store_part(double* p, Vd v, int64_t n) {
+    _mm256_maskstore_pd(p, (__m256i)first_lanes<double>(n), (__m256d)v);
+}
+#else
 template <class T>
 ONEFOLD_INLINE Vec<T> load_part(const T* p, int64_t n) {
     Vec<T> v = {};
-    memcpy(&v, p, size_t(n) * sizeof(T));
+    for (int i = 0; i < lanes<T>; ++i)
+        if (i < n) v[i] = p[i];
     return v;
 }
-
-template <class T>
-ONEFOLD_INLINE void store_part(T* p, Vec<T> v, int64_t n) {
-    memcpy(p, &v, size_t(n) * sizeof(T));
+template <class V, class T>
+ONEFOLD_INLINE void store_part(T* p, V v, int64_t n) {
+    for (int i = 0; i < lanes<T>; ++i)
+        if (i < n) p[i] = v[i];
 }
+#endif
 
 template <class T>
 ONEFOLD_INLINE Vec<T> broadcast(T x) {
@@ -98,6 +147,18 @@ ONEFOLD_INLINE Vf select(IVec<float> mask, Vf yes, Vf no) {
 }
 ONEFOLD_INLINE Vd select(IVec<double> mask, Vd yes, Vd no) {
     return mask ? yes : no;
+}
+
+// Lane from[i] of the 2 * lanes<T> lanes of a and b in lane i.
+template <class T>
+ONEFOLD_INLINE Vec<T> shuffle(Vec<T> a, Vec<T> b, IVec<T> from) {
+#if defined(__clang__)
+    Vec<T> r;
+    for (int i = 0; i < lanes<T>; ++i) r[i] = from[i] < lanes<T> ? a[from[i]] : b[from[i] - lanes<T>];
+    return r;
+#else
+    return __builtin_shuffle(a, b, from);
+#endif
 }
 
 #if ONEFOLD_VECTOR_BYTES == 64
@@ -203,8 +264,8 @@ ONEFOLD_INLINE Vd min(Vd a, Vd b) {
 }
 
 // Sixteen interleaved accumulators: element c of a row belongs to lane c mod 16, each lane is one
-// chain over ascending c, and total() joins the lanes by one fixed tree. A row whose length is not
-// a multiple of 16 is continued with the neutral element that the caller loads.
+// chain over ascending c, and fold() joins the lanes by one fixed tree: lane i with lane i + 8, then
+// i + 4, i + 2, i + 1. Lanes beyond the row's end are left as they are.
 template <class T>
 struct Lanes16 {
     static constexpr int parts = kReductionLanes / lanes<T>;
@@ -212,20 +273,33 @@ struct Lanes16 {
 
     ONEFOLD_INLINE Lanes16 filled(T x) {
         Lanes16 r;
-        for (int i = 0; i < parts; ++i) r.part[i] = broadcast(x);
+        for (int i = 0; i < parts; ++i) r.part[i] = broadcast_bits(x);
         return r;
     }
 
+    // Lane i + by in lane i.
+    template <int by>
+    ONEFOLD_INLINE Vec<T> shifted(Vec<T> v) {
+        using I = typename VectorOf<T>::integer;
+        IVec<T> from;
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes<T>; ++i) from[i] = I((i + by) % lanes<T>);
+        return shuffle<T>(v, v, from);
+    }
+
     template <class Join>
-    ONEFOLD_INLINE T fold(const Lanes16& a, Join join) {
-        T lane[kReductionLanes];
-        for (int i = 0; i < parts; ++i) store(lane + i * lanes<T>, a.part[i]);
-        for (int half = kReductionLanes / 2; half > 0; half /= 2)
-            for (int i = 0; i < half; ++i) lane[i] = join(lane[i], lane[i + half]);
-        return lane[0];
+    ONEFOLD_INLINE T fold(Lanes16 a, Join join) {
+        for (int half = parts / 2; half > 0; half /= 2)
+            for (int i = 0; i < half; ++i) a.part[i] = join(a.part[i], a.part[i + half]);
+        Vec<T> v = a.part[0];
+        if constexpr (lanes<T> > 8) v = join(v, shifted<8>(v));
+        if constexpr (lanes<T> > 4) v = join(v, shifted<4>(v));
+        if constexpr (lanes<T> > 2) v = join(v, shifted<2>(v));
+        v = join(v, shifted<1>(v));
+        return v[0];
     }
     ONEFOLD_INLINE T total(const Lanes16& a) {
-        return fold(a, [](T x, T y) { return x + y; });
+        return fold(a, [](Vec<T> x, Vec<T> y) __attribute__((always_inline)) { return x + y; });
     }
 };
 

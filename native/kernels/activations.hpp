@@ -216,17 +216,23 @@ static void prelu_backward(const Call& call) {
 // softmax and log_softmax: over the columns of a row, the maximum taken off first. The maximum and the
 // sum are 16 interleaved chains joined by one tree.
 template <class T>
+ONEFOLD_INLINE Vec<T> maximum_or_nan(Vec<T> a, Vec<T> b) {
+    return select((b > a) | (b != b), b, a);
+}
+
+template <class T>
 ONEFOLD_INLINE T row_maximum(const T* x, int64_t width) {
-    T lane[kReductionLanes];
-    for (int i = 0; i < kReductionLanes; ++i) lane[i] = i < width ? x[i] : x[0];
-    for (int64_t c = kReductionLanes; c < width; ++c) {
-        T& most = lane[c % kReductionLanes];
-        most = x[c] > most || x[c] != x[c] ? x[c] : most;
-    }
-    for (int half = kReductionLanes / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i)
-            lane[i] = lane[i + half] > lane[i] || lane[i + half] != lane[i + half] ? lane[i + half] : lane[i];
-    return lane[0];
+    Lanes16<T> most = Lanes16<T>::filled(x[0]);
+    for (int64_t c = 0; c < width; c += kReductionLanes)
+        for (int i = 0; i < Lanes16<T>::parts; ++i) {
+            const int64_t at = c + i * lanes<T>;
+            if (at >= width) break;
+            const int64_t left = width - at < lanes<T> ? width - at : lanes<T>;
+            const Vec<T> joined = maximum_or_nan<T>(most.part[i], load_part(x + at, left));
+            most.part[i] = left < lanes<T> ? select(first_lanes<T>(left), joined, most.part[i]) : joined;
+        }
+    return Lanes16<T>::fold(
+        most, [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return maximum_or_nan<T>(a, b); });
 }
 
 // The sum of f(c, vector of columns c ...) over a row; f's lanes beyond the width are left out.
@@ -237,13 +243,9 @@ ONEFOLD_INLINE T row_sum(int64_t width, F f) {
         for (int i = 0; i < Lanes16<T>::parts; ++i) {
             const int64_t at = c + i * lanes<T>;
             if (at >= width) break;
-            const int64_t left = width - at;
-            Vec<T> term = f(at, left < lanes<T> ? left : lanes<T>);
-            if (left < lanes<T>) {
-                T part[lanes<T>] = {};
-                store_part(part, term, left);
-                term = load(part);
-            }
+            const int64_t left = width - at < lanes<T> ? width - at : lanes<T>;
+            Vec<T> term = f(at, left);
+            if (left < lanes<T>) term = select(first_lanes<T>(left), term, Vec<T>{});
             sums.part[i] = sums.part[i] + term;
         }
     return Lanes16<T>::total(sums);
@@ -261,7 +263,10 @@ static void softmax_forward(const Call& call) {
             store_part(y + c, e, n);
             return e;
         });
-        for (int64_t c = 0; c < width; ++c) y[c] = y[c] / sum;
+        for (int64_t c = 0; c < width; c += lanes<T>) {
+            const int64_t n = width - c < lanes<T> ? width - c : lanes<T>;
+            store_part(y + c, load_part(y + c, n) / broadcast(sum), n);
+        }
     }
 }
 

@@ -17,7 +17,13 @@ ONEFOLD_INLINE void gather_rows(const Call& call) {
         const int64_t row = call.order ? int64_t(call.order[r]) : r;
         To* out = data<To>(call, 0) + r * call.operand[0].stride;
         const From* source = data<const From>(call, 1) + row * call.operand[1].stride;
-        for (int64_t c = 0; c < width; ++c) out[c] = To(source[c]);
+        if constexpr (std::is_same_v<From, To> && std::is_floating_point_v<To>) {
+            int64_t c = 0;
+            for (; c + lanes<To> <= width; c += lanes<To>) store(out + c, load(source + c));
+            if (c < width) store_part(out + c, load_part(source + c, width - c), width - c);
+        } else {
+            for (int64_t c = 0; c < width; ++c) out[c] = To(source[c]);
+        }
     }
 }
 

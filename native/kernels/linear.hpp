@@ -208,6 +208,40 @@ static void bias_gradient(const Call& call) {
     }
 }
 
+// One step of a square's transposition: in every pair of rows `Step` apart, the blocks of `Step`
+// lanes off the diagonal change places.
+template <class T, int Step>
+ONEFOLD_INLINE void exchange(Vec<T> (&row)[lanes<T>]) {
+    IVec<T> upper, lower;
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes<T>; ++i) {
+        upper[i] = i & Step ? lanes<T> + i - Step : i;
+        lower[i] = i & Step ? lanes<T> + i : i + Step;
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < lanes<T>; ++r) {
+        if (r & Step) continue;
+        const Vec<T> a = row[r], b = row[r + Step];
+        row[r] = shuffle<T>(a, b, upper);
+        row[r + Step] = shuffle<T>(a, b, lower);
+    }
+    if constexpr (2 * Step < lanes<T>) exchange<T, 2 * Step>(row);
+}
+
+// A square of 32 by 32 between panels, in squares of one vector turned in registers.
+template <class T>
+static void transpose_square(T* to, const T* from) {
+    for (int j = 0; j < kPanel; j += lanes<T>)
+        for (int i = 0; i < kPanel; i += lanes<T>) {
+            Vec<T> row[lanes<T>];
+#pragma GCC unroll 16
+            for (int r = 0; r < lanes<T>; ++r) row[r] = load(from + (i + r) * kPanel + j);
+            exchange<T, 1>(row);
+#pragma GCC unroll 16
+            for (int r = 0; r < lanes<T>; ++r) store(to + (j + r) * kPanel + i, row[r]);
+        }
+}
+
 // Wt = W transposed, for panel rows [begin, end) of W (in, out): Wt is (out, in) in panels.
 template <class T>
 static void transpose(const Call& call) {
@@ -221,8 +255,11 @@ static void transpose(const Call& call) {
         const int64_t width = out - p * kPanel < kPanel ? out - p * kPanel : kPanel;
         const T* from = static_cast<const T*>(W.data) + first * kPanel;
         T* to = static_cast<T*>(Wt.data) + (i0 / kPanel * out + p * kPanel) * kPanel + i0 % kPanel;
-        for (int64_t j = 0; j < width; ++j)
-            for (int64_t i = 0; i < count; ++i) to[j * kPanel + i] = from[i * kPanel + j];
+        if (count == kPanel && width == kPanel)
+            transpose_square(to, from);
+        else
+            for (int64_t j = 0; j < width; ++j)
+                for (int64_t i = 0; i < count; ++i) to[j * kPanel + i] = from[i * kPanel + j];
         first += count;
     }
 }

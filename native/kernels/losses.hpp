@@ -115,14 +115,17 @@ ONEFOLD_MEAN_LOSS(squared_hinge, const Vec<T> m = T(1) - y * z; const IVec<T> in
                   const Vec<T> kept = select(inside, Vec<T>{}, m); slope = -y * (kept + kept);
                   return kept * kept;)
 
-// The gradient of a softmax loss, scaled: (softmax(z) * mass - target) * weight, for target(c, n).
-template <class T, class F>
-ONEFOLD_INLINE void softmax_slope(const LossRow<T>& row, T total, T mass, F target) {
+// The gradient of a softmax loss, scaled: (softmax(z) * mass - target) * weight, for target(c, n),
+// less `own` where the column is the row's label.
+template <class T, bool Labels = false, class F>
+ONEFOLD_INLINE void softmax_slope(const LossRow<T>& row, T total, T mass, F target, T own = T(0)) {
     if (!row.dz) return;
     for (int64_t c = 0; c < row.outputs; c += lanes<T>) {
         const int64_t n = row.outputs - c < lanes<T> ? row.outputs - c : lanes<T>;
         const Vec<T> probability = exp_of<T>(load_part(row.z + c, n) - broadcast(total));
-        store_part(row.dz + c, fma(probability, broadcast(mass), -target(c, n)) * row.weight, n);
+        Vec<T> slope = fma(probability, broadcast(mass), -target(c, n)) * row.weight;
+        if constexpr (Labels) slope = select(is_lane<T>(row.label - c), slope - own, slope);
+        store_part(row.dz + c, slope, n);
     }
 }
 
@@ -159,10 +162,8 @@ static void softmax_cross_entropy_labels(const Call& call) {
             loss = fma(floor, spread, loss);
         }
         *row.loss = double(row.weight) * double(loss);
-        const T own = keep * row.weight;
-        softmax_slope<T>(row, total, T(1),
-                         [&](int64_t, int64_t) __attribute__((always_inline)) { return broadcast(floor); });
-        if (row.dz) row.dz[row.label] = row.dz[row.label] - own;
+        const auto target = [&](int64_t, int64_t) __attribute__((always_inline)) { return broadcast(floor); };
+        softmax_slope<T, true>(row, total, T(1), target, keep * row.weight);
     });
 }
 

@@ -14,10 +14,10 @@ from onefold._errors import BudgetError, OptionError
 from onefold.program import Layout, Program, lay_out, micro_batch_bytes
 
 #: Rows of a tile that is carried depth first through a row stage while it stays in cache.
-ROW_TILE = 48
+ROW_TILE = 72
 #: Values of a micro-batch beyond this no longer stay in the last-level cache until the column
 #: stage reads them.
-_CACHE_BYTES = 8 << 20
+_CACHE_BYTES = 16 << 20
 #: Fewer rows than this and loading and storing the gradient's chains begins to show.
 _LEAST_ROWS = 256
 
