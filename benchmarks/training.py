@@ -161,6 +161,7 @@ def measure(widths, batch, updates, rounds):
     seconds = {side.name: [] for side in sides}
     for _ in range(rounds):
         for side in sides:
+            time.sleep(0.1)  # until the threads of the side before have stopped spinning
             start = time.perf_counter()
             side.run(x, y)
             seconds[side.name].append(time.perf_counter() - start)

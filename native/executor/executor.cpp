@@ -12,8 +12,8 @@ namespace onefold {
 
 namespace {
 
-// Work that is worth another thread: about 6 microseconds of one core.
-constexpr double kOperationsPerThread = 6e5;
+// Work that is worth another thread: about 10 microseconds of one core.
+constexpr double kOperationsPerThread = 1e6;
 // A block of the gradient that one task continues: about 4 microseconds of one core.
 constexpr double kOperationsPerTask = 4e5;
 // Blocks begin at multiples of 96 panel rows: whole register tiles (12 or 6 rows), whole panels of
