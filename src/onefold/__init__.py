@@ -13,6 +13,7 @@ from onefold._errors import (
 )
 from onefold.model_file import load
 from onefold.network import Network
+from onefold.nn import initializers, losses
 from onefold.nn.layers import Activation, Dense, Dropout, Layer
 from onefold.nn.losses import CrossEntropy, CustomLoss, Huber, Loss, Poisson, Quantile
 from onefold.optim import (
@@ -65,6 +66,8 @@ __all__ = [
     "RMSprop",
     "ShapeError",
     "TableError",
+    "initializers",
     "load",
+    "losses",
     "schedules",
 ]
