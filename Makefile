@@ -31,8 +31,9 @@ format: $(VENV)/linted
 bench bench-quick: benchmarks/.venv/installed
 	benchmarks/.venv/bin/python benchmarks/training.py $(if $(filter bench-quick,$@),--quick)
 
-# The native tests under AddressSanitizer and UBSan, then the thread pool under ThreadSanitizer.
-sanitize:
+# The native core under AddressSanitizer and UBSan, then under ThreadSanitizer.
+sanitize: $(VENV)/tested
+	$(BIN)/python -m pip install --quiet cmake nanobind
 	tests/native/sanitize.sh
 
 $(VENV)/python: pyproject.toml

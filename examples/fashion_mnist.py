@@ -38,12 +38,25 @@ def read_part(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     return (pixels - 72.94) / 90.02, labels  # mean and deviation of the training pixels
 
 
-def train(folder: Path, *, epochs: int, memory: str | None, threads: int | None, verbose: int | None = None):
+def train(
+    folder: Path,
+    *,
+    epochs: int,
+    memory: str | None,
+    threads: int | None,
+    verbose: int | None = None,
+):
     """The trained network and its accuracy on the test images."""
     x, y = read_part(folder, "train")
     x_test, y_test = read_part(folder, "t10k")
     net = of.Network(
-        [of.Dense(512, "relu"), of.Dropout(0.2), of.Dense(512, "relu"), of.Dropout(0.2), of.Dense(10)],
+        [
+            of.Dense(512, "relu"),
+            of.Dropout(0.2),
+            of.Dense(512, "relu"),
+            of.Dropout(0.2),
+            of.Dense(10),
+        ],
         inputs=784,
         seed=0,
     )
@@ -61,7 +74,9 @@ def main() -> None:
     parser.add_argument("--memory", help="budget for training, such as 40MB")
     parser.add_argument("--threads", type=int)
     given = parser.parse_args()
-    net, accuracy = train(given.folder, epochs=given.epochs, memory=given.memory, threads=given.threads)
+    net, accuracy = train(
+        given.folder, epochs=given.epochs, memory=given.memory, threads=given.threads
+    )
     print(net.summary())
     print(f"test accuracy {accuracy:.2%}, fingerprint {net.fingerprint()[:8]}")
 

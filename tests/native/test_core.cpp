@@ -1,0 +1,169 @@
+// The native core without Python, so that sanitizers see all of it: the thread pool under several
+// callers, the executor cut in every way, the stores. Exits with 1 at the first check that fails.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <numeric>
+#include <thread>
+
+#include "executor/executor.hpp"
+
+using namespace onefold;
+
+#define CHECK(condition)                                                          \
+    do {                                                                          \
+        if (!(condition)) {                                                       \
+            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);  \
+            std::exit(1);                                                         \
+        }                                                                         \
+    } while (false)
+
+namespace {
+
+constexpr int64_t kIn = 37, kOut = 35, kRows = 203;
+
+// Every task runs once, with a worker below the number of threads; several callers at a time.
+void test_thread_pool() {
+    auto caller = [](int seed) {
+        for (int job = 0; job < 400; ++job) {
+            const int threads = 1 + (job + seed) % 5;
+            const int64_t tasks = 1 + (job * 7 + seed) % 23;
+            std::vector<int> runs(size_t(tasks), 0);
+            ThreadPool::shared().run(threads, tasks, [&](int64_t number, int worker) {
+                CHECK(worker >= 0 && worker < threads);
+                runs[size_t(number)] += 1;
+            });
+            for (int n : runs) CHECK(n == 1);
+            if (job % 100 == 99) std::this_thread::sleep_for(std::chrono::milliseconds(2));  // they fall asleep
+        }
+    };
+    std::vector<std::thread> callers;
+    for (int i = 0; i < 3; ++i) callers.emplace_back(caller, i);
+    for (auto& thread : callers) thread.join();
+    ThreadPool own;  // and one that ends
+    own.run(3, 50, [](int64_t, int) {});
+}
+
+// z = x W + b under the mean squared error.
+Program regression(int64_t micro_batch, int64_t row_tile, int threads) {
+    Program program;
+    int64_t whole = 0, tile = 0;
+    auto buffer = [&](bool is_whole, int64_t width, int64_t bytes) {
+        Buffer b{is_whole, width, (width + 15) / 16 * 16, bytes, is_whole ? whole : tile};
+        const int64_t size = (is_whole ? micro_batch : row_tile) * b.stride * bytes;
+        (is_whole ? whole : tile) += (size + 63) / 64 * 64;
+        program.buffers.push_back(b);
+        return Reference{Place::buffer, int(program.buffers.size()) - 1};
+    };
+    const Reference x = buffer(true, kIn, 4), z = buffer(true, kOut, 4), loss = buffer(true, 1, 8);
+    const Reference y = buffer(false, kOut, 4), none{};
+    const Reference W{Place::parameter, 0}, b{Place::parameter, 1};
+    auto operation = [](const char* kernel, std::vector<Reference> operands, double cost) {
+        Operation o;
+        o.kernel = kernel;
+        o.operands = std::move(operands);
+        o.cost = cost;
+        return o;
+    };
+    Stage rows{StageKind::rows,
+               {operation("gather", {x, {Place::external, kInputs}}, 1),
+                operation("linear_forward", {z, x, W, b}, 1e6),  // dear enough for every thread
+                operation("gather", {y, {Place::external, kTargets}}, 1),
+                operation("squared_error", {loss, z, z, y, none}, 1)}};
+    Stage columns{StageKind::columns,
+                  {operation("weight_gradient", {{Place::gradient, 0}, x, z}, 1e6),
+                   operation("bias_gradient", {{Place::gradient, 1}, z}, 1)}};
+    program.stages = {rows, columns};
+    program.transposed = {true, false};
+    program.loss_buffer = loss.index;
+    program.micro_batch = micro_batch;
+    program.row_tile = row_tile;
+    program.threads = threads;
+    program.micro_batch_bytes = whole;
+    program.tile_bytes = tile;
+    return program;
+}
+
+std::vector<float> numbers(int64_t count, uint32_t seed) {
+    std::vector<float> out(static_cast<size_t>(count));
+    for (auto& value : out) {
+        seed = seed * 1664525u + 1013904223u;
+        value = float(seed >> 8) / float(1 << 23) - 1;
+    }
+    return out;
+}
+
+std::vector<float> train(int64_t micro_batch, int64_t row_tile, int threads, double clip_norm, bool by_hand) {
+    const std::vector<std::pair<int64_t, int64_t>> shapes{{kIn, kOut}, {1, kOut}};
+    auto parameters = std::make_shared<Store>(shapes, false), gradient = std::make_shared<Store>(shapes, false);
+    auto m = std::make_shared<Store>(shapes, false), v = std::make_shared<Store>(shapes, false);
+    const auto start = numbers(kIn * kOut, 3);
+    parameters->set(0, start.data());
+    Executor executor(regression(micro_batch, row_tile, threads), parameters, gradient, 7);
+    executor.set_update_rule({"adam_update", {true, false}, std::numeric_limits<double>::infinity(), clip_norm},
+                             {m, v});
+    const auto x = numbers(kRows * kIn, 1), y = numbers(kRows * kOut, 2);
+    std::vector<uint32_t> order(kRows);
+    for (size_t i = 0; i < order.size(); ++i) order[i] = uint32_t(i * 64 % kRows);
+    const double scalars[] = {0.01, 0.1, 0.9, 0.999, 1e-8, 0.1, 1.0};
+    Data data{{x.data(), kIn, 4, "gather_float32"}, {y.data(), kOut, 4, "gather_float32"}, {}, order.data(), kRows};
+    for (int epoch = 0; epoch < 2; ++epoch) {
+        if (by_hand) {
+            executor.begin(uint32_t(epoch));
+            Data head = data, tail = data;
+            head.rows = 100;
+            tail.rows = kRows - 100;
+            tail.order += 100;
+            executor.add(head);
+            executor.add(tail);
+            CHECK(executor.finish(scalars, 7));
+        } else {
+            Executor::Updates updates;
+            updates.batch_size = kRows;
+            updates.count = 1;
+            updates.first_update = uint32_t(epoch);
+            updates.scalars = scalars;
+            updates.scalar_count = 7;
+            Totals totals;
+            CHECK(executor.train(data, updates, totals).updates == 1);
+            CHECK(totals.weight == double(kRows) && std::isfinite(totals.loss));
+        }
+    }
+    std::vector<float> out(size_t(kIn * kOut + kOut));
+    parameters->get(0, out.data());
+    parameters->get(1, out.data() + kIn * kOut);
+    return out;
+}
+
+void test_any_cut() {
+    for (const double clip_norm : {std::numeric_limits<double>::infinity(), 0.01}) {
+        const auto whole = train(kRows, 48, 1, clip_norm, false);
+        CHECK(whole != numbers(kIn * kOut + kOut, 3));
+        for (const int64_t micro_batch : {int64_t(1), int64_t(7), int64_t(100), kRows})
+            for (const int threads : {1, 2, 5})
+                for (const bool by_hand : {false, true})
+                    CHECK(train(micro_batch, 1 + micro_batch / 3, threads, clip_norm, by_hand) == whole);
+    }
+}
+
+void test_every_level() {
+    std::vector<float> first;
+    for (const KernelTable& level : available_levels()) {
+        setenv("ONEFOLD_ISA", level.level, 1);
+        const auto found = train(50, 12, 2, 0.01, false);
+        if (first.empty()) first = found;
+        CHECK(found == first);
+    }
+    unsetenv("ONEFOLD_ISA");
+}
+
+}  // namespace
+
+int main() {
+    test_thread_pool();
+    test_any_cut();
+    test_every_level();
+    std::puts("native tests passed");
+}
