@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -18,10 +18,11 @@ from onefold.train import arrays
 from onefold.train.accumulation import Accumulation
 from onefold.train.budget import Budget, Plan, thread_count
 from onefold.train.callbacks import Callback, History, Progress
-from onefold.train.loop import Options, Training
+from onefold.train.loop import Training
+from onefold.train.options import Options, positive
 from onefold.train.programs import Architecture
 from onefold.train.session import Evaluator, Session, prepare
-from onefold.train.state import OptimizerState, Parameters, State
+from onefold.train.state import OptimizerState, Parameters, ParameterView, State
 
 if TYPE_CHECKING:
     from onefold.nn.losses import Loss
@@ -254,9 +255,9 @@ class Network:
         """
         chosen_loss = losses.get(loss)
         chosen_optimizer = optim.get(optimizer)
-        options = _options(
-            epochs, batch_size, shuffle, stop_below, patience, min_delta, time_limit, checkpoint,
-            checkpoint_every, resume,
+        options = Options(
+            epochs, batch_size, shuffle, stop_below, patience, min_delta, time_limit,
+            None if checkpoint is None else Path(checkpoint), checkpoint_every, resume,
         )  # fmt: skip
         x, targets, weights = prepare(self._architecture, chosen_loss, X, y, sample_weight)
         options_batch = min(options.batch_size, len(x))
@@ -461,7 +462,7 @@ class Network:
         program = self._architecture.training(plan, weighted=weighted)
         states = len(optim.get(optimizer).states)
         return Budget(program, states, rows, thread_count(threads)).choose(
-            _positive("batch_size", batch_size), micro_batch, memory
+            positive("batch_size", batch_size), micro_batch, memory
         )
 
     # Use.
@@ -549,63 +550,3 @@ class Network:
     def _from_config(cls, config: Mapping[str, Any]) -> Network:
         layers = [layer_from_config(layer) for layer in config["layers"]]
         return cls(layers, config["inputs"], seed=config["seed"], dtype=config["dtype"])
-
-
-class ParameterView(Mapping[str, Array]):
-    """The parameters of a network by name: reading copies, assigning replaces."""
-
-    def __init__(self, parameters: Parameters) -> None:
-        self._parameters = parameters
-
-    def __getitem__(self, name: str) -> Array:
-        if name not in self._parameters.names():
-            raise KeyError(name)
-        return self._parameters.get(name)
-
-    def __setitem__(self, name: str, values: ArrayLike) -> None:
-        self._parameters.set(name, values)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._parameters.names())
-
-    def __len__(self) -> int:
-        return len(self._parameters.names())
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{name}: {self[name].shape}" for name in self)
-
-
-def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
-        raise OptionError(f"{name} is a number from 1 up, not {value!r}")
-    return int(value)
-
-
-def _options(
-    epochs: Any,
-    batch_size: Any,
-    shuffle: bool,
-    stop_below: float | None,
-    patience: Any,
-    min_delta: float,
-    time_limit: float | None,
-    checkpoint: str | Path | None,
-    checkpoint_every: float,
-    resume: bool,
-) -> Options:
-    if resume and checkpoint is None:
-        raise OptionError("resume needs checkpoint=PATH, the file to go on from")
-    if time_limit is not None and not time_limit > 0:
-        raise OptionError(f"time_limit is a number of seconds above 0, not {time_limit!r}")
-    return Options(
-        epochs=_positive("epochs", epochs),
-        batch_size=_positive("batch_size", batch_size),
-        shuffle=bool(shuffle),
-        stop_below=stop_below,
-        patience=None if patience is None else _positive("patience", patience),
-        min_delta=float(min_delta),
-        time_limit=time_limit,
-        checkpoint=None if checkpoint is None else Path(checkpoint),
-        checkpoint_every=float(checkpoint_every),
-        resume=resume,
-    )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -19,27 +18,12 @@ from onefold.train import checkpoint
 from onefold.train.callbacks import Callback, History, watches_batches
 from onefold.train.checkpoint import Position
 from onefold.train.interrupts import Interrupts
+from onefold.train.options import Options
 from onefold.train.session import Evaluator, Session, column
 from onefold.train.state import Parameters
 
 _SLICE_SECONDS = 0.1  # between looks at the clock, the keyboard and the progress bar
 _DONE, _TIME_UP, _NOT_FINITE = 0, 1, 2  # outcomes of the native call
-
-
-@dataclass(frozen=True)
-class Options:
-    """When and how a run ends, and what it leaves on disk (see `Network.fit`)."""
-
-    epochs: int
-    batch_size: int
-    shuffle: bool
-    stop_below: float | None
-    patience: int | None
-    min_delta: float
-    time_limit: float | None
-    checkpoint: Path | None
-    checkpoint_every: float
-    resume: bool
 
 
 class Training:

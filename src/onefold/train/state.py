@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from onefold import _native
 from onefold._errors import DataError, ShapeError, unknown
@@ -86,6 +87,30 @@ class Parameters:
             digest.update(f"{name}{array.shape}".encode())
             digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
+
+
+class ParameterView(Mapping[str, NDArray[Any]]):
+    """The parameters of a network by name: reading copies, assigning replaces."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._parameters.names():
+            raise KeyError(name)
+        return self._parameters.get(name)
+
+    def __setitem__(self, name: str, values: ArrayLike) -> None:
+        self._parameters.set(name, values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters.names())
+
+    def __len__(self) -> int:
+        return len(self._parameters.names())
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {self[name].shape}" for name in self)
 
 
 @dataclass
