@@ -47,6 +47,45 @@ static void run_kernel(const std::string& name, const std::string& dtype, const 
     find_kernel(kernel_table(level), name, dtype == "float64")(call);
 }
 
+// Whether no element of a float32 or float64 array (rows, columns) is NaN or beyond the limit.
+static bool all_within(nb::ndarray<nb::ro, nb::ndim<2>, nb::device::cpu> array, double limit) {
+    static const Kernel kernels[] = {find_kernel(kernel_table(), "within", false),
+                                     find_kernel(kernel_table(), "within", true)};
+    const bool is_double = array.dtype() == nb::dtype<double>();
+    if (!is_double && array.dtype() != nb::dtype<float>())
+        throw std::invalid_argument("the array must be float32 or float64");
+    int64_t rows = int64_t(array.shape(0)), width = int64_t(array.shape(1)), stride = array.stride(0);
+    if (rows == 1 || stride == width) {  // one long row
+        width *= rows;
+        rows = 1;
+    } else if (width > 1 && array.stride(1) != 1) {
+        throw std::invalid_argument("the columns must stand side by side");
+    }
+    constexpr int64_t kPart = 1 << 18;  // bytes worth a task
+    const int64_t item = is_double ? 8 : 4;
+    const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(rows * width * item / kPart, 4096));
+    const auto* bytes = static_cast<const std::byte*>(array.data());
+    std::atomic<bool> all{true};
+    nb::gil_scoped_release released;
+    const FloatEnvironment environment;
+    const int threads = parts > 1 ? int(std::thread::hardware_concurrency()) : 1;
+    ThreadPool::shared().run(threads, parts, [&](int64_t part, int) {
+        const int64_t count = rows == 1 ? width : rows;
+        const int64_t begin = count * part / parts, end = count * (part + 1) / parts;
+        double within = 0;
+        Call call;
+        call.operand[0].data = &within;
+        call.operand[1].data = const_cast<std::byte*>(bytes + begin * (rows == 1 ? 1 : stride) * item);
+        call.operand[1].stride = stride;
+        call.operand[1].width = rows == 1 ? end - begin : width;
+        call.rows = rows == 1 ? 1 : end - begin;
+        call.numbers = &limit;
+        kernels[is_double](call);
+        if (within == 0) all = false;
+    });
+    return all;
+}
+
 // A 2-d array whose columns stand side by side, as a source of the given gather kernel.
 static Source source(const ConstArray& array, const char* gather_or_null) {
     if (array.ndim() != 2 || (array.shape(1) > 1 && array.stride(1) != 1))
@@ -290,6 +329,7 @@ NB_MODULE(_core, m) {
         for (size_t i = 0; i < table.count; ++i) names.emplace_back(table.entries[i].name);
         return names;
     });
+    m.def("all_within", &all_within, "array"_a, "limit"_a);
     m.def("run_kernel", &run_kernel, "name"_a, "dtype"_a, "level"_a, "operands"_a, "rows"_a,
           "first_row"_a = 0, "numbers"_a = std::vector<double>{}, "seed"_a = 0, "update"_a = 0, "begin"_a = 0,
           "end"_a = 0, "resume"_a = false);

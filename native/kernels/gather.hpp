@@ -2,6 +2,7 @@
 //
 //   gather   out[r, c] = T(source[order[r], c]), or source[r, c] where order is null
 //   scatter  out[r, c] = x[r, c]
+//   within   out[0] = 1 where |source[r, c]| <= numbers[0] everywhere (so nothing is NaN), else 0
 //   add      out[r, c] = a[r, c] + b[r, c]: gradients of a value that two operations read, in that order
 //
 // Shapes: out (rows, width), source (any rows, width) at its own stride. Writes by `=`. The conversion
@@ -55,6 +56,22 @@ static void scatter(const Call& call) {
 }
 
 template <class T>
+static void within(const Call& call) {
+    const int64_t width = call.operand[1].width;
+    const Vec<T> limit = broadcast(T(call.numbers[0]));
+    IVec<T> outside = {};
+    for (int64_t r = 0; r < call.rows; ++r) {
+        const T* x = data<const T>(call, 1) + r * call.operand[1].stride;
+        int64_t c = 0;
+        for (; c + lanes<T> <= width; c += lanes<T>) outside = outside | ~(abs(load(x + c)) <= limit);
+        if (c < width) outside = outside | ~(abs(load_part(x + c, width - c)) <= limit);
+    }
+    bool any = false;
+    for (int i = 0; i < lanes<T>; ++i) any = any || outside[i] != 0;
+    *data<double>(call, 0) = any ? 0 : 1;
+}
+
+template <class T>
 static void add(const Call& call) {
     const int64_t width = call.operand[0].width;
     for (int64_t r = 0; r < call.rows; ++r) {
@@ -67,7 +84,8 @@ static void add(const Call& call) {
 
 // clang-format off
 #define ONEFOLD_GATHER_KERNELS(X) \
-    X(gather_float32) X(gather_float64) X(gather_uint8) X(gather_labels) X(scatter) X(add)
+    X(gather_float32) X(gather_float64) X(gather_uint8) X(gather_labels) X(scatter) X(within) \
+    X(add)
 // clang-format on
 
 }  // namespace onefold::ONEFOLD_LEVEL

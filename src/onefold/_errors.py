@@ -6,7 +6,6 @@ also the built-in kind that people catch.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -48,6 +47,8 @@ class ModelFileError(OnefoldError, ValueError):
 
 def nearest(name: str, choices: Iterable[str]) -> str:
     """`'; did you mean 'adam'?'`, or nothing when no choice is near."""
+    import difflib  # ten milliseconds that only an error is worth
+
     found = difflib.get_close_matches(name.lower(), list(choices), n=1, cutoff=0.5)
     return f"; did you mean {found[0]!r}?" if found else ""
 

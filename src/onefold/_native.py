@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onefold import _core
-from onefold._core import Executor, Program, Store
+from onefold._core import Executor, Program, Store, all_within
 
 __all__ = [
     "MAX_THREADS",
@@ -16,6 +16,7 @@ __all__ = [
     "Executor",
     "Program",
     "Store",
+    "all_within",
     "elementwise",
     "level",
     "levels",

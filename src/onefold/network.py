@@ -90,9 +90,12 @@ class Network:
         self.inputs = int(inputs)
         self.extra: dict[str, Any] = {}
         self._architecture = Architecture.of(self.layers, self.inputs, name)
+        self._dtype = np.dtype(name)
+        first = self._architecture.layers[0]
+        self._first_layer = f"{type(first[3]).__name__} '{first[0]}'"  # for messages
         self._state = State(Parameters(self._architecture), int(seed))
         self._optimizers: WeakKeyDictionary[Optimizer, OptimizerState] = WeakKeyDictionary()
-        self._predictors: dict[tuple[str | None, int], _native.Executor] = {}
+        self._predictors: dict[tuple[str | None, int | None], _native.Executor] = {}
         self._link: str | None = None  # of the loss it was trained with
         self._initialize()
 
@@ -495,18 +498,23 @@ class Network:
         return self._forward(X, self._link, threads)
 
     def _forward(self, X: ArrayLike, link: str | None, threads: int | None) -> Array:
-        dtype = np.dtype(self._architecture.dtype)
-        layer = self._architecture.layers[0]
-        x = arrays.inputs(X, self.inputs, f"{type(layer[3]).__name__} '{layer[0]}'", dtype)
-        key = (link, thread_count(threads))
-        if key not in self._predictors:
-            layout = Budget(self._architecture.prediction(link), 0, 0, key[1]).layout(_PREDICT_ROWS)
-            self._predictors[key] = _native.Executor(
-                layout.compile(), self._state.parameters.store, None, self.seed
-            )
-        out = np.empty((len(x), self.outputs), dtype)
-        self._predictors[key].forward(x, out)
+        x = arrays.inputs(X, self.inputs, self._first_layer, self._dtype)
+        predictor = self._predictors.get((link, threads))
+        if predictor is None:
+            predictor = self._predictor(link, threads)
+        out = np.empty((len(x), self.outputs), self._dtype)
+        predictor.forward(x, out)
         return out
+
+    def _predictor(self, link: str | None, threads: int | None) -> _native.Executor:
+        """The executor that predicts; kept, so that one row costs a few microseconds."""
+        program = self._architecture.prediction(link)
+        layout = Budget(program, 0, 0, thread_count(threads)).layout(_PREDICT_ROWS)
+        predictor = _native.Executor(
+            layout.compile(), self._state.parameters.store, None, self.seed
+        )
+        self._predictors[link, threads] = predictor
+        return predictor
 
     def evaluate(
         self,

@@ -115,7 +115,14 @@ def test_every_kernel_has_a_user_and_a_reference():
         if not name.startswith(("activation", "loss", "host"))
     }
     known |= direct - {"gather"}
-    known |= {"gather_float32", "gather_float64", "gather_uint8", "transpose", "squared_norm"}
+    known |= {
+        "gather_float32",
+        "gather_float64",
+        "gather_uint8",
+        "transpose",
+        "squared_norm",
+        "within",
+    }
     known |= {"random_words", "permutation"}
     known |= {name for name in kernels if name.endswith(("_update", "_array"))}
     assert kernels == known

@@ -330,3 +330,22 @@ def test_dropout(rate, dtype):
     big = np.ones((500, 200), dtype)
     kept = run("dropout_forward", LEVELS[0], dtype, 500, 200, [big], (rate, 0), seed=1)[0]
     assert abs((kept > 0).mean() - (1 - rate)) < 0.01
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 17), (70, 5)])
+def test_within_sees_every_element(level, dtype, shape):
+    def within(x):
+        out = np.full((1, 1), -1.0)
+        operands = [(out, 1, 1), (x, shape[1], shape[1])]
+        _core.run_kernel("within", dtype, level, operands, shape[0], 0, [2.0])
+        return out[0, 0]
+
+    x = np.full(shape, -2.0, dtype)
+    assert within(x) == 1
+    for bad in (np.nan, np.inf, -np.inf, 2.1):
+        for place in range(x.size):
+            other = x.copy()
+            other.flat[place] = bad
+            assert within(other) == 0

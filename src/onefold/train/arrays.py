@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onefold import _native
 from onefold._errors import DataError, DtypeError, ShapeError
 
-_DIRECT = (np.float32, np.float64, np.uint8)  # types that the executor reads as they are
+_DIRECT = frozenset(
+    map(np.dtype, ("float32", "float64", "uint8"))
+)  # types that the executor reads as they are
+_LARGEST = {np.dtype(t): float(np.finfo(t).max) for t in ("float32", "float64")}
 _CHUNK_BYTES = 1 << 22
 
 
@@ -28,6 +32,21 @@ def inputs(
         NaN or infinity.
     """
     array = X if isinstance(X, np.ndarray) else np.asarray(X)
+    if not (
+        array.ndim == 2
+        and array.dtype in _DIRECT
+        and array.shape[1] == width
+        and array.shape[0] > 0
+        and array.flags.carray
+    ):
+        array = _prepared(array, width, layer, dtype, what)
+    check_finite(array, dtype, what)
+    return array
+
+
+def _prepared(
+    array: NDArray[Any], width: int, layer: str, dtype: np.dtype[Any], what: str
+) -> NDArray[Any]:
     if array.ndim != 2:
         raise ShapeError(
             f"{what} has {array.ndim} dimensions (shape {array.shape}); "
@@ -54,7 +73,6 @@ def inputs(
         array = np.ascontiguousarray(array)
     if not array.dtype.isnative or not array.flags.aligned:
         array = array.astype(array.dtype.newbyteorder("="))
-    check_finite(array, dtype, what)
     return array
 
 
@@ -62,15 +80,17 @@ def check_finite(array: NDArray[Any], dtype: np.dtype[Any], what: str) -> None:
     """Refuse NaN, infinity, and numbers that overflow the network's type, naming the first."""
     if array.dtype.kind != "f":
         return
-    limit = float(np.finfo(dtype).max)
+    limit = _LARGEST[dtype]
+    if _native.all_within(array, limit):
+        return
     rows = max(1, _CHUNK_BYTES // max(1, array.shape[1] * array.itemsize))
     for first in range(0, len(array), rows):
         piece = array[first : first + rows]
-        # The largest magnitude is NaN when any element is.
-        if float(piece.max()) <= limit and float(piece.min()) >= -limit:
-            continue
         with np.errstate(invalid="ignore"):
-            row, column = np.argwhere(~(np.abs(piece) <= limit))[0]
+            outside = np.argwhere(~(np.abs(piece) <= limit))
+        if not len(outside):
+            continue
+        row, column = outside[0]
         raise DataError(
             f"{what} holds {piece[row, column]} in row {first + row}, column {column}; "
             "remove or fill in such values first"
