@@ -273,6 +273,8 @@ static void bind_executor(nb::module_& m) {
             "inputs"_a, "targets"_a, "weights"_a.none(), "order"_a.none(), "batch_size"_a, "first_batch"_a,
             "first_update"_a, "scalars"_a, "seconds"_a, "loss"_a, "weight"_a)
         .def("stop", &Executor::stop)
+        .def("set_profiling", &Executor::set_profiling, "on"_a)
+        .def("profile", &Executor::profile)
         .def("begin", &Executor::begin, nb::call_guard<nb::gil_scoped_release>())
         .def(
             "add",

@@ -87,6 +87,28 @@ int64_t Executor::bytes() const {
     return total;
 }
 
+void Executor::set_profiling(bool on) {
+    seconds_.assign(on ? size_t(program_.threads) : 0, {});
+}
+
+std::vector<std::pair<std::string, double>> Executor::profile() const {
+    std::map<std::string, double> total;
+    for (const auto& thread : seconds_)
+        for (const auto& [name, seconds] : thread) total[name] += seconds;
+    return {total.begin(), total.end()};
+}
+
+void Executor::run_kernel(Kernel kernel, const Call& call, const std::string& name, int worker) {
+    if (seconds_.empty()) {
+        kernel(call);
+        return;
+    }
+    const auto start = std::chrono::steady_clock::now();
+    kernel(call);
+    seconds_[size_t(worker)][name] +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 void Executor::set_update_rule(UpdateRule rule, std::vector<std::shared_ptr<Store>> states) {
     update_ = find_kernel(kernel_table(), rule.kernel, program_.is_double);
     rule_ = std::move(rule);
@@ -186,25 +208,24 @@ void Executor::row_stage(size_t stage, int64_t first, int64_t rows) {
         for (size_t o = 0; o < operations.size(); ++o) {
             Call call = make_call(operations[o], first, begin, worker);
             call.rows = end - begin;
-            kernels_[stage][o](call);
+            run_kernel(kernels_[stage][o], call, operations[o].kernel, worker);
         }
     });
 }
 
 void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
     const auto& tasks = column_tasks_[stage];
-    ThreadPool::shared().run(threads_for(column_cost_ * double(rows)), int64_t(tasks.size()),
-                             [&](int64_t number, int worker) {
-                                 const Task& task = tasks[size_t(number)];
-                                 Call call = make_call(*task.operation, 0, 0, worker);
-                                 call.rows = rows;
-                                 call.begin = task.begin;
-                                 call.end = task.end;
-                                 call.resume = started_;
-                                 task.kernel(call);
-                                 if (fuse)
-                                     update_block(task.operation->operands[0].index, task.begin, task.end);
-                             });
+    ThreadPool::shared().run(
+        threads_for(column_cost_ * double(rows)), int64_t(tasks.size()), [&](int64_t number, int worker) {
+            const Task& task = tasks[size_t(number)];
+            Call call = make_call(*task.operation, 0, 0, worker);
+            call.rows = rows;
+            call.begin = task.begin;
+            call.end = task.end;
+            call.resume = started_;
+            run_kernel(task.kernel, call, task.operation->kernel, worker);
+            if (fuse) update_block(task.operation->operands[0].index, task.begin, task.end, worker);
+        });
 }
 
 void Executor::host_stage(size_t stage, int64_t rows) {
@@ -283,7 +304,7 @@ double Executor::reciprocal() const {
     return batch_.weight > 0 ? 1 / batch_.weight : 0;
 }
 
-void Executor::update_block(int parameter, int64_t begin, int64_t end) {
+void Executor::update_block(int parameter, int64_t begin, int64_t end, int worker) {
     Call call;
     call.operand[0].data = parameters_->at(parameter);
     call.operand[1].data = gradient_->at(parameter);
@@ -291,23 +312,24 @@ void Executor::update_block(int parameter, int64_t begin, int64_t end) {
     call.numbers = update_numbers_[rule_.decayed[size_t(parameter)] ? 1 : 0].data();
     call.begin = begin * kPanel;
     call.end = end * kPanel;
-    update_(call);
-    transpose_block(parameter, begin, end);
+    run_kernel(update_, call, rule_.kernel, worker);
+    transpose_block(parameter, begin, end, worker);
 }
 
-void Executor::transpose_block(int parameter, int64_t begin, int64_t end) {
+void Executor::transpose_block(int parameter, int64_t begin, int64_t end, int worker) {
     if (transposed_[size_t(parameter)].size() == 0) return;
     Call call;
     call.operand[0] = resolve({Place::transposed, parameter}, 0, 0, 0);
     call.operand[1] = resolve({Place::parameter, parameter}, 0, 0, 0);
     call.begin = begin;
     call.end = end;
-    transpose_(call);
+    static const std::string name = "transpose";
+    run_kernel(transpose_, call, name, worker);
 }
 
 void Executor::refresh_transposed() {
     if (packed_version_ == parameters_->version) return;
-    for (const Block& block : blocks_) transpose_block(block.parameter, block.begin, block.end);
+    for (const Block& block : blocks_) transpose_block(block.parameter, block.begin, block.end, 0);
     packed_version_ = parameters_->version;
 }
 
@@ -342,9 +364,9 @@ bool Executor::update_stage(const double* scalars, int64_t scalar_count) {
     }
     prepare_update(scalars, scalar_count, factor);
     ThreadPool::shared().run(threads_for(20.0 * double(parameters_->elements())), int64_t(blocks_.size()),
-                             [&](int64_t number, int) {
+                             [&](int64_t number, int worker) {
                                  const Block& block = blocks_[size_t(number)];
-                                 update_block(block.parameter, block.begin, block.end);
+                                 update_block(block.parameter, block.begin, block.end, worker);
                              });
     return true;
 }

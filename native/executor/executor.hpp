@@ -14,6 +14,7 @@
 #include <chrono>
 #include <exception>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -94,6 +95,11 @@ public:
     void forward(const Data& data, void* out, int64_t width);
     Totals evaluate(const Data& data);
 
+    // Where the time goes: seconds of all threads by kernel, since profiling was switched on. Two
+    // readings of the clock around every call of a kernel, so only for looking.
+    void set_profiling(bool on);
+    std::vector<std::pair<std::string, double>> profile() const;
+
     int64_t bytes() const;  // of the arenas and transposed copies
     double gradient_norm();
 
@@ -108,6 +114,7 @@ private:
         int64_t begin, end;
     };
 
+    void run_kernel(Kernel kernel, const Call& call, const std::string& name, int worker);
     void bind();
     void set_data(const Data& data);
     const Source& source_of(int external) const;
@@ -126,8 +133,8 @@ private:
     double reciprocal() const;
     void prepare_update(const double* scalars, int64_t scalar_count, double factor);
     bool update_stage(const double* scalars, int64_t scalar_count);
-    void update_block(int parameter, int64_t begin, int64_t end);
-    void transpose_block(int parameter, int64_t begin, int64_t end);
+    void update_block(int parameter, int64_t begin, int64_t end, int worker);
+    void transpose_block(int parameter, int64_t begin, int64_t end, int worker);
     void refresh_transposed();
     void updated();
 
@@ -146,7 +153,8 @@ private:
     std::vector<std::vector<Task>> column_tasks_;  // of every column stage
     std::vector<Block> blocks_;                    // of the update
     Kernel transpose_ = nullptr, squared_norm_ = nullptr, update_ = nullptr;
-    double row_cost_ = 0, column_cost_ = 0;  // operations for each row
+    double row_cost_ = 0, column_cost_ = 0;               // operations for each row
+    std::vector<std::map<std::string, double>> seconds_;  // of every thread; empty: no profiling
 
     UpdateRule rule_;
     std::vector<std::shared_ptr<Store>> states_;
