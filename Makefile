@@ -27,9 +27,14 @@ format: $(VENV)/linted
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $$(find native -name '*.hpp' -o -name '*.cpp')
 
-# Training throughput against PyTorch and JAX, in an environment of its own.
-bench bench-quick: benchmarks/.venv/installed
-	benchmarks/.venv/bin/python benchmarks/training.py $(if $(filter bench-quick,$@),--quick)
+# Every benchmark, in an environment of its own with the peers. Results go to benchmarks/results.
+BENCHMARKS := training accumulation prediction scaling kernels anatomy starting
+bench: benchmarks/.venv/installed
+	for name in $(BENCHMARKS); do benchmarks/.venv/bin/python benchmarks/$$name.py || exit 1; done
+	ONEFOLD_ISA=avx2 benchmarks/.venv/bin/python benchmarks/training.py
+
+bench-quick: benchmarks/.venv/installed
+	for name in training prediction anatomy; do benchmarks/.venv/bin/python benchmarks/$$name.py --quick || exit 1; done
 
 # The native core under AddressSanitizer and UBSan, then under ThreadSanitizer.
 sanitize: $(VENV)/tested

@@ -24,11 +24,11 @@ using ConstArray = nb::ndarray<nb::ro, nb::device::cpu>;
 using Doubles = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Order = nb::ndarray<const uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-// One kernel on operands given as (array, stride, width); the array may be None.
+// One kernel, `repeat` times, on operands given as (array, stride, width); the array may be None.
 static void run_kernel(const std::string& name, const std::string& dtype, const std::string& level,
                        const std::vector<std::tuple<std::optional<AnyArray>, int64_t, int64_t>>& operands,
                        int64_t rows, int64_t first_row, const std::vector<double>& numbers, uint64_t seed,
-                       uint32_t update, int64_t begin, int64_t end, bool resume) {
+                       uint32_t update, int64_t begin, int64_t end, bool resume, int64_t repeat) {
     if (operands.size() > size_t(kMaxOperands)) throw std::invalid_argument("too many operands");
     const FloatEnvironment environment;
     Call call;
@@ -44,7 +44,8 @@ static void run_kernel(const std::string& name, const std::string& dtype, const 
     call.begin = begin;
     call.end = end;
     call.resume = resume;
-    find_kernel(kernel_table(level), name, dtype == "float64")(call);
+    const Kernel kernel = find_kernel(kernel_table(level), name, dtype == "float64");
+    for (int64_t i = 0; i < repeat; ++i) kernel(call);
 }
 
 // Whether no element of a float32 or float64 array (rows, columns) is NaN or beyond the limit.
@@ -334,7 +335,7 @@ NB_MODULE(_core, m) {
     m.def("all_within", &all_within, "array"_a, "limit"_a);
     m.def("run_kernel", &run_kernel, "name"_a, "dtype"_a, "level"_a, "operands"_a, "rows"_a,
           "first_row"_a = 0, "numbers"_a = std::vector<double>{}, "seed"_a = 0, "update"_a = 0, "begin"_a = 0,
-          "end"_a = 0, "resume"_a = false);
+          "end"_a = 0, "resume"_a = false, "repeat"_a = 1);
     bind_store(m);
     bind_executor(m);
 }

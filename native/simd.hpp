@@ -223,6 +223,30 @@ ONEFOLD_INLINE Vd sqrt(Vd a) {
 }
 #endif
 
+// Products of 32-bit lanes with a factor: the low and the high halves of 64 bits.
+typedef uint32_t Words __attribute__((vector_size(ONEFOLD_VECTOR_BYTES)));
+inline constexpr int kWords = ONEFOLD_VECTOR_BYTES / 4;
+
+ONEFOLD_INLINE void multiply_wide(Words a, uint32_t factor, Words& high, Words& low) {
+#if ONEFOLD_VECTOR_BYTES == 64
+    const __m512i x = (__m512i)a, f = _mm512_set1_epi32(int(factor));
+    const __m512i even = _mm512_mul_epu32(x, f), odd = _mm512_mul_epu32(_mm512_srli_epi64(x, 32), f);
+    high = (Words)_mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
+    low = (Words)_mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
+#elif ONEFOLD_VECTOR_BYTES == 32
+    const __m256i x = (__m256i)a, f = _mm256_set1_epi32(int(factor));
+    const __m256i even = _mm256_mul_epu32(x, f), odd = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), f);
+    high = (Words)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+    low = (Words)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+#else
+    for (int i = 0; i < kWords; ++i) {
+        const uint64_t product = uint64_t(a[i]) * factor;
+        high[i] = uint32_t(product >> 32);
+        low[i] = uint32_t(product);
+    }
+#endif
+}
+
 // Scalars, in the same words, for code that is written once for both.
 ONEFOLD_INLINE float fma(float a, float b, float c) {
     return __builtin_fmaf(a, b, c);

@@ -14,31 +14,34 @@ inline constexpr int kPhiloxColumns = 64;
 // words[w * 16 + i]: word w of the counter (first + i, row, update, purpose_layer).
 ONEFOLD_INLINE void philox64(uint64_t seed, uint32_t first, uint32_t row, uint32_t update,
                              uint32_t purpose_layer, uint32_t* words) {
-    uint32_t a[16], b[16], c[16], d[16];
-    for (uint32_t i = 0; i < 16; ++i) {
-        a[i] = first + i;
-        b[i] = row;
-        c[i] = update;
-        d[i] = purpose_layer;
+    constexpr int parts = 16 / kWords;
+    Words a[parts], b[parts], c[parts], d[parts];
+    for (int i = 0; i < parts; ++i) {
+        for (int lane = 0; lane < kWords; ++lane) a[i][lane] = first + uint32_t(i * kWords + lane);
+        b[i] = Words{} + row;
+        c[i] = Words{} + update;
+        d[i] = Words{} + purpose_layer;
     }
     uint32_t key0 = uint32_t(seed), key1 = uint32_t(seed >> 32);
+#pragma GCC unroll 10
     for (int round = 0; round < 10; ++round) {
-        for (int i = 0; i < 16; ++i) {
-            const uint64_t p = uint64_t(a[i]) * 0xD2511F53u, q = uint64_t(c[i]) * 0xCD9E8D57u;
-            a[i] = uint32_t(q >> 32) ^ b[i] ^ key0;
-            c[i] = uint32_t(p >> 32) ^ d[i] ^ key1;
-            b[i] = uint32_t(q);
-            d[i] = uint32_t(p);
+#pragma GCC unroll 4
+        for (int i = 0; i < parts; ++i) {
+            Words p_high, p_low, q_high, q_low;
+            multiply_wide(a[i], 0xD2511F53u, p_high, p_low);
+            multiply_wide(c[i], 0xCD9E8D57u, q_high, q_low);
+            a[i] = q_high ^ b[i] ^ key0;
+            c[i] = p_high ^ d[i] ^ key1;
+            b[i] = q_low;
+            d[i] = p_low;
         }
         key0 += 0x9E3779B9u;
         key1 += 0xBB67AE85u;
     }
-    for (int i = 0; i < 16; ++i) {
-        words[i] = a[i];
-        words[16 + i] = b[i];
-        words[32 + i] = c[i];
-        words[48 + i] = d[i];
-    }
+    memcpy(words, a, sizeof a);
+    memcpy(words + 16, b, sizeof b);
+    memcpy(words + 32, c, sizeof c);
+    memcpy(words + 48, d, sizeof d);
 }
 
 // Operand 0: uint32 (rows, width). Numbers: purpose, layer.

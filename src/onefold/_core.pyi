@@ -26,6 +26,7 @@ def run_kernel(
     begin: int = 0,
     end: int = 0,
     resume: bool = False,
+    repeat: int = 1,
 ) -> None: ...
 
 class Store:

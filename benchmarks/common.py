@@ -1,0 +1,125 @@
+"""What the benchmarks share: turns, medians, the machine, the peak, results on disk."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def parse_arguments(description: str) -> argparse.Namespace:
+    """Options that every benchmark has; sets the threads of the peers before they are imported."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer cases and rounds")
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    given = parser.parse_args()
+    many = str(given.threads > 1).lower()
+    os.environ["XLA_FLAGS"] = (
+        f"--xla_cpu_multi_thread_eigen={many} intra_op_parallelism_threads={given.threads}"
+    )
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(given.threads)
+    os.environ["KERAS_BACKEND"] = "jax"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    return given
+
+
+def take_turns(
+    sides: Mapping[str, Callable[[], Any]], rounds: int, pause: float = 0.1
+) -> dict[str, list[float]]:
+    """Seconds of each side, A B C A B C, with pauses in which the threads of the last one fall asleep."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, run in sides.items():
+            time.sleep(pause)
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def summary(values: Sequence[float]) -> dict[str, float]:
+    """Median and spread."""
+    return {"median": statistics.median(values), "low": min(values), "high": max(values)}
+
+
+def machine(threads: int, modules: Sequence[str]) -> dict[str, Any]:
+    """Processor, instruction set, threads and versions."""
+    from importlib.metadata import version
+
+    from onefold import _native
+
+    names = [
+        line.split(":")[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "instruction_set": _native.level(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("onefold", "numpy", *modules)},
+    }
+
+
+def fma_peak(threads: int) -> list[float]:
+    """GFLOP/s of each core, all of them busy at once, in the instruction set that onefold uses."""
+    from onefold import _native
+
+    if _native.level() not in ("avx512", "avx2"):
+        raise SystemExit("the peak is measured with AVX2 or AVX-512")
+    source = Path(__file__).parent / "peak.cpp"
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "peak.so"
+        compiler = os.environ.get("CXX", "g++")
+        subprocess.run([compiler, "-O3", "-shared", "-fPIC", "-o", library, source], check=True)
+        function = getattr(ctypes.CDLL(str(library)), f"peak_{_native.level()}")
+    function.restype, function.argtypes = ctypes.c_double, [ctypes.c_long]
+    found: list[list[float]] = [[] for _ in range(threads)]
+
+    def measure(core: int) -> None:
+        for _ in range(5):
+            found[core].append(function(4_000_000))
+
+    workers = [threading.Thread(target=measure, args=(core,)) for core in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return [statistics.median(values) for values in found]
+
+
+def write(name: str, results: Mapping[str, Any], lines: Sequence[str]) -> None:
+    """Results as JSON and as a Markdown page; the page is printed too."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
+    (RESULTS / f"{name}.md").write_text("\n".join(lines) + "\n")
+    print("\n".join(lines), flush=True)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Lines of a Markdown table."""
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    return lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+
+
+def where(about: Mapping[str, Any]) -> str:
+    """The machine in a sentence."""
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return (
+        f"{about['processor']}, {about['cores']} cores, {about['threads']} threads, "
+        f"{about['instruction_set']}; Python {about['python']}, {versions}."
+    )
