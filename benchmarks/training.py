@@ -72,7 +72,7 @@ def measure(widths, batch, updates, rounds, threads, kinds):
 
 def main(given):
     kinds = [Onefold, Torch, Jax] if given.quick else SIDES
-    rounds = 5 if given.quick else 9
+    rounds = 5 if given.quick else 7
     about = machine(
         given.threads,
         ["torch", "jax"] if given.quick else ["torch", "jax", "keras", "scikit-learn"],

@@ -310,9 +310,16 @@ void Executor::update_block(int parameter, int64_t begin, int64_t end, int worke
     call.operand[1].data = gradient_->at(parameter);
     for (size_t s = 0; s < states_.size(); ++s) call.operand[s + 2].data = states_[s]->at(parameter);
     call.numbers = update_numbers_[rule_.decayed[size_t(parameter)] ? 1 : 0].data();
-    call.begin = begin * kPanel;
-    call.end = end * kPanel;
-    run_kernel(update_, call, rule_.kernel, worker);
+    // The last panel may be narrow.
+    const Matrix& matrix = parameters_->matrices()[size_t(parameter)];
+    const int64_t last = std::clamp((matrix.panels() - 1) * matrix.rows, begin, end);
+    for (const auto& [from, to] : {std::pair{begin, last}, std::pair{last, end}}) {
+        if (from == to) continue;
+        call.begin = from * kPanel;
+        call.end = to * kPanel;
+        call.rows = from == last ? matrix.columns - (matrix.panels() - 1) * kPanel : kPanel;
+        run_kernel(update_, call, rule_.kernel, worker);
+    }
     transpose_block(parameter, begin, end, worker);
 }
 

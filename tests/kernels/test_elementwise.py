@@ -349,3 +349,24 @@ def test_within_sees_every_element(level, dtype, shape):
             other = x.copy()
             other.flat[place] = bad
             assert within(other) == 0
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_faded_states_are_zero_and_unused_columns_are_left_alone(level, dtype):
+    least = np.finfo(dtype).smallest_normal
+    arrays = [np.full((1, 64), value, dtype) for value in (1.0, 0.0, least * 1.05, least * 0.5)]
+    arrays[0][0, 32 + 16 :] = GUARD
+    numbers = [1.0, 1.0, np.inf, 1e-3, 0.0, 0.9, 0.999, 1e-8, 1e-3, 1.0]
+    operands = [(array, 64, 64) for array in arrays]
+    name = np.dtype(dtype).name
+    _core.run_kernel("adam_update", name, level, operands, 0, 0, numbers, 0, 0, 0, 32)
+    _, _, m, v = arrays
+    assert (m[0, :32] == 0).all(), "0.9 * 1.05 of the least normal number is below it"
+    assert (v[0, :32] == 0).all()
+    assert (m[0, 32:] == dtype(least * 1.05)).all(), "the second row was not asked for"
+    # One of 32 columns in use: at most a vector of 16 is touched.
+    _core.run_kernel("adam_update", name, level, operands, 1, 0, numbers, 0, 0, 32, 64)
+    assert m[0, 32] == 0
+    assert (m[0, 48:] == dtype(least * 1.05)).all()
+    assert (arrays[0][0, 48:] == GUARD).all()
