@@ -202,7 +202,11 @@ class ScikitLearn:
         kind = MLPRegressor if widths[-1] == 1 else MLPClassifier
         self.options = {"classes": np.arange(widths[-1])} if widths[-1] > 1 else {}
         self.net = kind(
-            widths[1:-1], alpha=0, batch_size=batch, learning_rate_init=RATE, shuffle=False
+            hidden_layer_sizes=widths[1:-1],
+            alpha=0,
+            batch_size=batch,
+            learning_rate_init=RATE,
+            shuffle=False,
         )
         # Two classes are one output there: half the last layer, so its loss is not compared.
         self.comparable = widths[-1] != 2

@@ -238,6 +238,7 @@ ONEFOLD_INLINE T row_maximum(const T* x, int64_t width) {
 // The sum of f(c, vector of columns c ...) over a row; f's lanes beyond the width are left out.
 template <class T, class F>
 ONEFOLD_INLINE T row_sum(int64_t width, F f) {
+    if (width == 1) return T(0) + f(0, 1)[0];  // the other lanes are zero
     Lanes16<T> sums = Lanes16<T>::filled(T(0));
     for (int64_t c = 0; c < width; c += kReductionLanes)
         for (int i = 0; i < Lanes16<T>::parts; ++i) {

@@ -287,8 +287,8 @@ def test_a_reader_that_leaves_early_is_no_error(run, tmp_path):
     reading = process("predict", tmp_path / "m", path)
     reading.stdout.readline()
     reading.stdout.close()
-    assert reading.wait(60) == 0
-    assert reading.stderr.read() == ""
+    status, err = reading.wait(60), reading.stderr.read()
+    assert (status, err) == (0, "")
     reading.stderr.close()
 
 

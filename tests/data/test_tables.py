@@ -1,54 +1,241 @@
-"""Tables: the columns' kinds, the encoder's numbers, the target, the split."""
+"""Tables: every source gives the same columns, the encoder's numbers, the target, the split."""
 
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
+import sqlite3
+import struct
 
+import duckdb
 import numpy as np
 import pytest
 
 import onefold as of
-from onefold.data.encoder import MAX_CATEGORIES, Categorical, Encoder, Numeric
-from onefold.data.source import CsvSource
-from onefold.data.split import split
-from onefold.data.target import Target
+from onefold.data import Encoder, EncoderFit, Table, Target, read_idx, split
+from onefold.data.statistics import MAX_CATEGORIES
 
 
-def table(**columns):
-    return {name: [str(cell) for cell in cells] for name, cells in columns.items()}
+def columns(table):
+    chunks = list(table.chunks())
+    return {
+        name: np.concatenate([chunk[name] for chunk in chunks]).tolist() for name in table.kinds
+    }
+
+
+def learn(source, pieces=1, **options):
+    table = Table(source)
+    fit = EncoderFit(table.kinds, **options)
+    whole = {name: table.column(name) for name in table.kinds}
+    rows = len(next(iter(whole.values())))
+    cuts = np.linspace(0, rows, pieces + 1).astype(int)
+    for begin, end in itertools.pairwise(cuts):
+        fit.add({name: column[begin:end] for name, column in whole.items()}, int(begin))
+    return fit.finish()
+
+
+def encode(encoder, source):
+    table = Table(source)
+    return encoder.encode({name: table.column(name) for name in table.kinds})
+
+
+ROWS = [(1, 2.5, "u", "yes"), (2, None, "v", "no"), (3, -1.0, None, "yes")]
+EXPECTED = {
+    "a": [1.0, 2.0, 3.0],
+    "b": [2.5, None, -1.0],
+    "kind": ["u", "v", None],
+    "answer": ["yes", "no", "yes"],
+}
+
+
+def as_text(delimiter, end="\n"):
+    lines = [delimiter.join(EXPECTED)]
+    lines += [delimiter.join("" if cell is None else str(cell) for cell in row) for row in ROWS]
+    return end.join(lines) + end
+
+
+def sources(folder):
+    for name, text in {
+        "comma.csv": as_text(","),
+        "semicolon.csv": as_text(";", "\r\n"),
+        "tab.tsv": as_text("\t"),
+        "bar.txt": as_text("|"),
+        "bom.csv": "\ufeff" + as_text(","),
+        "quoted.csv": as_text(",").replace("yes", '"yes"'),
+        "blanks.csv": as_text(",").replace("u", " u "),
+    }.items():
+        path = folder / name
+        path.write_bytes(text.encode())
+        yield path
+    path = folder / "zipped.csv.gz"
+    path.write_bytes(gzip.compress(as_text(",").encode()))
+    yield path
+    path = folder / "lines.jsonl"
+    path.write_text(
+        "".join(json.dumps(dict(zip(EXPECTED, row, strict=True))) + "\n" for row in ROWS)
+    )
+    yield path
+    path = folder / "table.parquet"
+    duckdb.sql(f"copy (select * from '{folder}/comma.csv') to '{path}'")
+    yield path
+    path = folder / "table.sqlite"
+    with sqlite3.connect(path) as database:
+        database.execute("create table t (a integer, b real, kind text, answer text)")
+        database.executemany("insert into t values (?, ?, ?, ?)", ROWS)
+    database.close()
+    yield path
+    path = folder / "table.duckdb"
+    with duckdb.connect(str(path)) as database:
+        database.execute(f"create table t as select * from '{folder}/comma.csv'")
+    yield path
+    yield {name: [row[place] for row in ROWS] for place, name in enumerate(EXPECTED)}
+    for library in ("pandas", "polars", "pyarrow"):
+        try:
+            module = __import__(library)
+        except ImportError:
+            continue
+        data = {name: [row[place] for row in ROWS] for place, name in enumerate(EXPECTED)}
+        yield module.table(data) if library == "pyarrow" else module.DataFrame(data)
+
+
+def test_every_source_gives_the_same_table(tmp_path):
+    for source in sources(tmp_path):
+        table = Table(source)
+        found = columns(table)
+        assert list(found) == list(EXPECTED), source
+        # Truth values of a Parquet file are the words that stand for them.
+        for name, expected in EXPECTED.items():
+            values = [None if v != v else v for v in found[name]]
+            if name == "answer" and values[0] == "true":
+                values = [{"true": "yes", "false": "no"}[v] for v in values]
+            assert values == expected, (source, name)
+
+
+def test_globs_queries_and_lists(tmp_path):
+    for month in (2, 1):
+        (tmp_path / f"m{month}.csv").write_text(f"x,y\n{month},a\n{month + 10},b\n")
+    both = [1.0, 11.0, 2.0, 12.0]
+    assert columns(Table(tmp_path / "m*.csv"))["x"] == both
+    assert columns(Table([tmp_path / "m1.csv", tmp_path / "m2.csv"]))["x"] == both
+    chosen = Table(tmp_path / "m*.csv", sql="select x * 2 as double from data where y = 'b'")
+    assert columns(chosen) == {"double": [22.0, 24.0]}
+    assert columns(Table(sql="select 1 as one, 'a' as letter")) == {"one": [1.0], "letter": ["a"]}
+    with pytest.raises(of.TableError, match="could not read"):
+        Table(tmp_path / "m1.csv", sql="selct x from data")
+
+
+def test_databases_of_several_tables(tmp_path):
+    path = tmp_path / "t.db"
+    with sqlite3.connect(path) as database:
+        database.execute("create table p (a)")
+        database.execute("create table q (a)")
+        database.execute("insert into q values (5)")
+    database.close()
+    with pytest.raises(of.TableError, match=r"has 2 tables \(p, q\); choose with a query"):
+        Table(path)
+    assert columns(Table(path, sql="select a from q")) == {"a": [5.0]}
+
+
+def test_without_header_and_not_utf8(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes("Zürich,1\nGenf,2\n".encode("latin-1"))
+    found = columns(Table(path, header=False, encoding="latin-1"))
+    assert found == {"c0": ["Zürich", "Genf"], "c1": [1.0, 2.0]}
+    with pytest.raises(of.TableError, match="not utf-8; try --encoding latin-1"):
+        columns(Table(path))
+
+
+def test_idx_images_with_their_labels(tmp_path):
+    images = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    path = tmp_path / "part-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(struct.pack(">IIII", 0x803, 2, 3, 3) + images.tobytes()))
+    (tmp_path / "part-labels-idx1-ubyte.gz").write_bytes(
+        gzip.compress(struct.pack(">II", 0x801, 2) + b"\x07\x03")
+    )
+    np.testing.assert_array_equal(read_idx(path), images)
+    found = columns(Table(path))
+    assert (found["label"], found["p4"], len(found)) == ([7.0, 3.0], [4.0, 13.0], 10)
+    path.write_bytes(gzip.compress(struct.pack(">IIII", 0x803, 2, 3, 3) + b"123"))
+    with pytest.raises(of.TableError, match="cut short"):
+        Table(path)
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n" + "1,2\n" * 10)
+    table = Table(path)
+    path.write_text("x,y\n" + "1,2\n" * 11)
+    with pytest.raises(of.TableError, match="has changed while it was read"):
+        list(table.chunks())
+
+
+def test_what_is_not_a_table(tmp_path):
+    with pytest.raises(of.TableError, match="int is not a table"):
+        Table(3)
+    with pytest.raises(of.TableError, match="different lengths"):
+        Table({"a": [1, 2], "b": [1]})
+    with pytest.raises(of.OptionError, match="unknown format 'cvs'; did you mean 'csv'"):
+        Table(tmp_path, format="cvs")
 
 
 def test_numbers_are_standardised_and_missing_ones_marked():
-    encoder = Encoder.fit(table(a=[1, 2, "NA", 6, ""], b=["x", "y", "x", "y", "x"]))
+    encoder = learn({"a": [1, 2, None, 6, None], "b": ["x", "y", "x", "y", "x"]})
     numeric, categorical = encoder.columns
-    assert isinstance(numeric, Numeric)
     assert (numeric.mean, numeric.median, numeric.indicator) == (3.0, 2.0, True)
-    assert numeric.scale == np.std([1, 2, 6])
-    encoded = encoder.encode(table(a=[3, "?"], b=["y", "z"]))
-    expected = [[0, 0, 0, 1, 0], [(2 - 3) / numeric.scale, 1, 0, 0, 1]]
-    np.testing.assert_array_equal(encoded, np.float32(expected))
-    assert isinstance(categorical, Categorical)
+    assert numeric.scale == pytest.approx(np.std([1, 2, 6]), rel=1e-15)
     assert categorical.categories == ("x", "y")
+    encoded = encode(encoder, {"a": [3, None], "b": ["y", "z"]})
+    np.testing.assert_array_equal(
+        encoded, np.float32([[0, 0, 0, 1, 0], [-1 / numeric.scale, 1, 0, 0, 1]])
+    )
 
 
-def test_the_order_of_the_rows_does_not_change_the_encoder():
+def test_the_pieces_of_a_table_cannot_be_seen():
     rng = np.random.default_rng(0)
-    values = (rng.normal(size=500) * 10.0 ** rng.integers(-8, 8, 500)).tolist()
-    first = Encoder.fit(table(a=values)).to_config()
-    assert Encoder.fit(table(a=sorted(values))).to_config() == first
+    rows = 150_000  # more than the median's sample
+    source = {
+        "x": rng.normal(size=rows) * 10.0 ** rng.integers(-8, 8, rows) + 1e6,
+        "c": rng.integers(0, 90, rows).astype(str).astype(object),
+        "d": np.datetime64("2020-01-01T00:00", "s") + rng.integers(0, 10**8, rows),
+    }
+    whole = learn(source, categorical=["c"])
+    assert [column.kind for column in whole.columns] == ["numeric", "categorical", "date"]
+    assert learn(source, 7, categorical=["c"]).to_config() == whole.to_config()
+    mean = np.mean(source["x"])
+    assert whole.columns[0].mean == pytest.approx(mean, rel=1e-9)
+    assert whole.columns[0].scale == pytest.approx(np.std(source["x"]), rel=1e-9)
+    below = (source["x"] < whole.columns[0].median).mean()
+    assert abs(below - 0.5) < 0.01
+
+
+def test_dates_have_their_place_in_the_year_and_the_week():
+    days = [f"2024-01-{day:02d} 06:00:00 UTC" for day in range(1, 29)]
+    encoder = learn({"when": days})
+    (column,) = encoder.columns
+    assert (column.kind, column.has_times, column.width) == ("date", True, 7)
+    encoded = encode(encoder, {"when": [*days, "2025-01-01 06:00:00"]})
+    np.testing.assert_allclose(encoded[:7, 3:5], encoded[7:14, 3:5], atol=1e-5)
+    np.testing.assert_allclose(np.hypot(encoded[:, 1], encoded[:, 2]), 1, rtol=1e-6)
+    np.testing.assert_allclose(
+        encoded[:, 5:7], np.float32([[1, 0]] * 29), atol=1e-4
+    )  # a quarter of the day
+    monday = encode(encoder, {"when": ["2024-01-01"]})[0, 3:5]
+    np.testing.assert_allclose(monday, [np.sin(0), np.cos(0)], atol=1e-5)
+    with pytest.raises(of.TableError, match="'when' is a date, found 'soon' in data row 1"):
+        encode(encoder, {"when": ["soon"]})
 
 
 def test_what_is_left_out_is_said():
     many = 30
-    encoder = Encoder.fit(
-        table(
-            keep=range(many),
-            same=[7] * many,
-            empty=[""] * many,
-            id=[f"u{i}" for i in range(many)],
-            gone=range(many),
-        ),
+    encoder = learn(
+        {
+            "keep": [i * i for i in range(many)],
+            "same": [7] * many,
+            "empty": [None] * many,
+            "id": [f"u{i}" for i in range(many)],
+            "gone": range(many),
+        },
         drop=["gone"],
     )
     assert [column.name for column in encoder.columns] == ["keep"]
@@ -60,22 +247,26 @@ def test_what_is_left_out_is_said():
     }
     assert len(encoder.notices) == 4
     with pytest.raises(of.TableError, match="no column is left to learn from: same: constant"):
-        Encoder.fit(table(same=[1, 1]))
+        learn({"same": [1, 1]})
 
 
 def test_kinds_by_hand():
-    cells = table(code=[1, 2, 1, 3])
-    assert Encoder.fit(cells).columns[0].kind == "numeric"
-    assert Encoder.fit(cells, categorical=["code"]).columns[0].kind == "categorical"
+    cells = {"code": [1, 2, 1, 3]}
+    assert learn(cells).columns[0].kind == "numeric"
+    encoder = learn(cells, categorical=["code"])
+    assert encoder.columns[0].categories == ("1", "2", "3")
+    np.testing.assert_array_equal(
+        encode(encoder, {"code": ["2", "9"]}), [[0, 1, 0, 0], [0, 0, 0, 1]]
+    )
     with pytest.raises(of.TableError, match=r"there is no column 'cod'.*code"):
-        Encoder.fit(cells, categorical=["cod"])
-    with pytest.raises(of.TableError, match="'letter' is not numeric"):
-        Encoder.fit(table(letter=["a", "b"]), numeric=["letter"])
+        learn(cells, categorical=["cod"])
+    with pytest.raises(of.TableError, match="'letter' is not numeric: 'a'"):
+        learn({"letter": ["a", "b"]}, numeric=["letter"])
+    assert learn({"text": ["1", "2.5", " 3 "]}).columns[0].mean == pytest.approx(6.5 / 3)
 
 
 def test_rare_categories_share_a_place():
-    cells = [f"c{i % 100}" for i in range(1000)] + ["c3"] * 5
-    encoder = Encoder.fit(table(c=cells))
+    encoder = learn({"c": [f"c{i % 100}" for i in range(1000)] + ["c3"] * 5})
     (column,) = encoder.columns
     assert column.width == MAX_CATEGORIES + 1
     assert "c3" in column.categories
@@ -83,65 +274,49 @@ def test_rare_categories_share_a_place():
 
 
 def test_an_encoder_survives_json():
-    cells = table(a=[1, 2.5, "NA"], b=["x", "y", "x"])
-    encoder = Encoder.fit(cells)
+    cells = {
+        "a": [1, 2.5, None],
+        "b": ["x", "y", "x"],
+        "d": ["2020-01-01", "2021-05-05", "2022-02-02"],
+    }
+    encoder = learn(cells)
     other = Encoder.from_config(json.loads(json.dumps(encoder.to_config())))
-    np.testing.assert_array_equal(other.encode(cells), encoder.encode(cells))
+    np.testing.assert_array_equal(encode(other, cells), encode(encoder, cells))
+
+
+def text(cells):
+    return Table({"y": cells}).column("y")
 
 
 @pytest.mark.parametrize(
     ("cells", "task", "classes"),
     [
         (["a", "b", "a"], "binary", ("a", "b")),
-        (["1", "0", "1"], "binary", ("0", "1")),
+        ([1, 0, 1], "binary", ("0", "1")),
+        ([True, False], "binary", ("false", "true")),
         (["a", "b", "c"] * 3, "classes", ("a", "b", "c")),
-        (["10", "2", "1"] * 10, "classes", ("1", "2", "10")),
-        ([str(i / 7) for i in range(30)], "regression", ()),
-        ([str(i) for i in range(100)], "regression", ()),
+        ([10, 2, 1] * 10, "classes", ("1", "2", "10")),
+        ([i / 7 for i in range(30)], "regression", ()),
+        (list(range(100)), "regression", ()),
     ],
 )
 def test_the_kind_of_target_is_found_out(cells, task, classes):
-    target = Target.find("y", cells)
+    target = Target.find("y", text(cells))
     assert (target.task, target.classes) == (task, classes)
 
 
 def test_targets_there_and_back():
-    target = Target.find("y", ["5", "2", "2", "9.5"], "regression")
-    encoded = target.encode(["5", "2"])
+    target = Target.find("y", text([5, 2, 2, 9.5]), "regression")
+    encoded = target.encode(text([5, 2]))
     np.testing.assert_allclose(
         [float(v) for v in target.decode(encoded[:, None])], [5, 2], rtol=1e-6
     )
-    classes = Target.find("y", ["b", "a", "c", "a"] * 9)
-    assert classes.decode(np.eye(3)[classes.encode(["c", "a"])]) == ["c", "a"]
-    binary = Target.find("y", ["no", "yes"])
+    classes = Target.find("y", text(["b", "a", "c", "a"] * 9))
+    assert classes.decode(np.eye(3)[classes.encode(text(["c", "a"]))]) == ["c", "a"]
+    binary = Target.find("y", text(["no", "yes"]))
     assert binary.decode(np.array([[-0.1], [0.1]])) == ["no", "yes"]
     with pytest.raises(of.TableError, match="'d' in row 2, which training never saw"):
-        classes.encode(["a", "d"])
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["a,b\n1,x\n2,y\n", "a;b\n1;x\n2;y\n", 'a\tb\n"1"\tx\n2\ty', "\ufeffa|b\r\n1|x\r\n2|y\r\n"],
-)
-def test_separators_and_line_ends(tmp_path, content):
-    path = tmp_path / "t.csv"
-    path.write_bytes(content.encode())
-    assert CsvSource(path).columns() == {"a": ["1", "2"], "b": ["x", "y"]}
-    zipped = tmp_path / "t.csv.gz"
-    zipped.write_bytes(gzip.compress(content.encode()))
-    assert CsvSource(zipped).columns() == CsvSource(path).columns()
-    assert CsvSource(zipped).digest() == CsvSource(path).digest()
-
-
-def test_without_header_and_not_utf8(tmp_path):
-    path = tmp_path / "t.csv"
-    path.write_bytes("Zürich,1\nGenf,2\n".encode("latin-1"))
-    assert CsvSource(path, header=False, encoding="latin-1").columns() == {
-        "c0": ["Zürich", "Genf"],
-        "c1": ["1", "2"],
-    }
-    with pytest.raises(of.TableError, match="line 1: not utf-8; try --encoding latin-1"):
-        CsvSource(path).columns()
+        classes.encode(text(["a", "d"]))
 
 
 def test_a_split_has_its_shares_of_every_class():

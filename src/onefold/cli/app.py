@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ import typer
 import onefold
 from onefold import _native
 from onefold.cli import output
-from onefold.cli.recipe import Recipe, follow, prepare
+from onefold.cli.recipe import Recipe, follow, numbered, prepare
 
 app = typer.Typer(
     name="onefold",
@@ -23,7 +24,12 @@ app = typer.Typer(
 )
 _DEFAULT = Recipe(target="")
 
-Table = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV file, gzipped or not.")]
+Table = Annotated[
+    str,
+    typer.Argument(
+        metavar="TABLE", help="CSV, TSV, Parquet, JSON lines, SQLite, IDX images; globs too."
+    ),
+]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="File that `onefold train` wrote.")]
 Json = Annotated[bool, typer.Option("--json", help="Results as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but results and errors.")]
@@ -82,6 +88,12 @@ def train(
     categorical: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="Take as a category.")
     ] = None,
+    sql: Annotated[
+        str | None, typer.Option(metavar="QUERY", help="A query over the table, called data in it.")
+    ] = None,
+    table_format: Annotated[
+        str | None, typer.Option("--format", help="csv, parquet, json, sqlite, duckdb or idx.")
+    ] = None,
     delimiter: Annotated[str | None, typer.Option(help="Found out by default.")] = None,
     no_header: Annotated[bool, typer.Option("--no-header", help="Columns are c0, c1, ...")] = False,
     encoding: Annotated[str, typer.Option(help="Of the file.")] = "utf-8",
@@ -117,6 +129,8 @@ def train(
         drop=tuple(drop or ()),
         numeric=tuple(numeric or ()),
         categorical=tuple(categorical or ()),
+        sql=sql,
+        format=table_format,
         delimiter="\t" if delimiter in ("tab", "\\t") else delimiter,
         header=not no_header,
         encoding=encoding,
@@ -162,24 +176,33 @@ def predict(
 ) -> None:
     """Predict the target of every row of a table, as CSV."""
     loaded = output.load(model)
-    columns = loaded.recipe.source(table).columns()
-    output.Log(quiet=quiet).unused(loaded, columns)
-    x = loaded.encoder.encode(columns)
-    names = [loaded.target.name]
-    rows = [[value] for value in loaded.target.decode(loaded.network.predict(x, threads=threads))]
+    source = loaded.recipe.table(table)
+    loaded.encoder.check(source.kinds)
+    log = output.Log(quiet=quiet)
+    log.unused(loaded, source.kinds)
+    target = loaded.target
+    if probabilities and target.task == "regression":
+        raise onefold.OptionError("--probabilities is for classes; this model is a regression")
+    names = [target.name]
     if probabilities:
-        if loaded.target.task == "regression":
-            raise onefold.OptionError("--probabilities is for classes; this model is a regression")
-        p = loaded.network.predict_proba(x, threads=threads).astype(float)
-        if loaded.target.task == "binary":
-            p = output.both_sides(p)
-        names += [f"p({name})" for name in loaded.target.classes]
-        rows = [
-            [*row, *(f"{v:.6g}" for v in line)] for row, line in zip(rows, p.tolist(), strict=True)
-        ]
-    output.write_table(output_path, names, rows)
+        names += [f"p({name})" for name in target.classes]
+
+    def pieces() -> Iterator[list[list[str]]]:
+        for first, chunk in numbered(source, [column.name for column in loaded.encoder.columns]):
+            x = loaded.encoder.encode(chunk, first)
+            rows = [[value] for value in target.decode(loaded.network.predict(x, threads=threads))]
+            if probabilities:
+                p = loaded.network.predict_proba(x, threads=threads).astype(float)
+                p = output.both_sides(p) if target.task == "binary" else p
+                rows = [
+                    [*row, *(f"{v:.6g}" for v in line)]
+                    for row, line in zip(rows, p.tolist(), strict=True)
+                ]
+            yield rows
+
+    count = output.write_table(output_path, names, pieces())
     if output_path is not None:
-        output.Log(quiet=quiet).line(f"{len(rows):,} predictions in {output_path}")
+        log.line(f"{count:,} predictions in {output_path}")
 
 
 @app.command()

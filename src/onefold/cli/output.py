@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,7 @@ from numpy.typing import NDArray
 from onefold import _files, data, model_file
 from onefold._errors import ModelFileError, OptionError, TableError
 from onefold.cli import metrics
-from onefold.cli.recipe import Prepared, Recipe, Trained
-from onefold.data.source import column, write_csv
+from onefold.cli.recipe import Prepared, Recipe, Trained, numbered
 from onefold.data.target import present_rows
 from onefold.network import Network
 from onefold.train.budget import format_size
@@ -81,7 +81,7 @@ class Log:
         for name in ("column", "kind", "inputs", "note"):
             view.add_column(name, justify="right" if name == "inputs" else "left")
         for encoded in prepared.encoder.columns[:_SHOWN]:
-            view.add_row(encoded.name, encoded.kind, str(encoded.width), _note(encoded))
+            view.add_row(encoded.name, encoded.kind, str(encoded.width), encoded.note())
         more = len(prepared.encoder.columns) - _SHOWN
         if more > 0:
             view.add_row(f"... and {more} more", "", "", "")
@@ -93,20 +93,12 @@ class Log:
         for notice in prepared.notices:
             self.line(f"note: {notice}")
 
-    def unused(self, loaded: Loaded, columns: dict[str, list[str]]) -> None:
+    def unused(self, loaded: Loaded, columns: Iterable[str]) -> None:
         """Columns that the model does not know."""
         known = {c.name for c in loaded.encoder.columns} | set(loaded.encoder.dropped)
         new = [name for name in columns if name not in known and name != loaded.target.name]
         if new:
             self.line(f"note: not used: {', '.join(new)}")
-
-
-def _note(encoded: data.encoder.Column) -> str:
-    if isinstance(encoded, data.encoder.Numeric):
-        missing = ", missing ones marked" if encoded.indicator else ""
-        return f"mean {encoded.mean:.4g}, deviation {encoded.scale:.4g}{missing}"
-    shown = ", ".join(encoded.categories[:4]) + (", ..." if len(encoded.categories) > 4 else "")
-    return f"{len(encoded.categories)} categories: {shown}"
 
 
 def _classes(target: data.Target) -> str:
@@ -180,7 +172,7 @@ def inspected(loaded: Loaded, path: Path) -> None:
     )
     print(f"target {loaded.target.name} ({loaded.target.task}){_classes(loaded.target)}")
     for encoded in loaded.encoder.columns:
-        print(f"  {encoded.name}: {encoded.kind}, {_note(encoded)}")
+        print(f"  {encoded.name}: {encoded.kind}, {encoded.note()}")
     for name, why in loaded.encoder.dropped.items():
         print(f"  {name}: left out, {why}")
     rows = ", ".join(f"{count:,} {name}" for name, count in record["rows"].items())
@@ -193,16 +185,22 @@ def inspected(loaded: Loaded, path: Path) -> None:
     )
 
 
-def evaluate(loaded: Loaded, table: Path) -> tuple[dict[str, float], int]:
+def evaluate(loaded: Loaded, table: str) -> tuple[dict[str, float], int]:
     """Figures of a model on the rows of a table that have a target."""
-    columns = loaded.recipe.source(table).columns()
-    cells = column(columns, loaded.target.name, table)
-    rows = present_rows(cells)
-    if not rows:
+    source = loaded.recipe.table(table)
+    loaded.encoder.check(source.kinds)
+    source.check(loaded.target.name)
+    inputs, columns = [], []
+    for first, chunk in numbered(
+        source, [loaded.target.name, *(c.name for c in loaded.encoder.columns)]
+    ):
+        rows = present_rows(chunk[loaded.target.name])
+        inputs.append(loaded.encoder.encode(chunk, first)[rows])
+        columns.append(chunk[loaded.target.name][rows])
+    if not sum(map(len, columns)):
         raise TableError(f"no row of {table} has a target")
-    x = loaded.encoder.encode(columns)[rows]
-    y = loaded.target.encode([cells[row] for row in rows])
-    return metrics.scores(loaded.target, loaded.network, x, y), len(rows)
+    x, y = np.concatenate(inputs), loaded.target.encode(np.concatenate(columns))
+    return metrics.scores(loaded.target, loaded.network, x, y), len(y)
 
 
 def both_sides(p: NDArray[Any]) -> NDArray[Any]:
@@ -210,18 +208,29 @@ def both_sides(p: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([1 - p, p], axis=1)
 
 
-def write_table(path: Path | None, names: list[str], rows: list[list[str]]) -> None:
-    """Write a table whole or not at all, or to stdout."""
+def write_table(path: Path | None, names: list[str], pieces: Iterable[list[list[str]]]) -> int:
+    """Write a table, a piece at a time, whole or not at all, or to stdout; returns its rows."""
+    rows = 0
+
+    def write(file: IO[str]) -> None:
+        nonlocal rows
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        for piece in pieces:
+            writer.writerows(piece)
+            rows += len(piece)
+
     if path is None:
         try:
-            write_csv(sys.stdout, names, rows)
+            write(sys.stdout)
             sys.stdout.flush()
         except BrokenPipeError:  # the reader has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return
+        return rows
     text = io.StringIO()
-    write_csv(text, names, rows)
+    write(text)
     _files.write_bytes(path, text.getvalue().encode())
+    return rows
 
 
 def check_writable(path: Path) -> None:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from onefold import data, optim
 from onefold._errors import OptionError, TableError
 from onefold.cli import metrics
-from onefold.data.source import column
+from onefold.data.table import Chunk
 from onefold.data.target import present_rows
 from onefold.network import Network
 from onefold.nn.layers import Dense, Dropout, Layer
 from onefold.train.callbacks import Callback, History
-
-Columns = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,8 @@ class Recipe:
     drop: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
+    sql: str | None = None
+    format: str | None = None
     delimiter: str | None = None
     header: bool = True
     encoding: str = "utf-8"
@@ -58,11 +59,12 @@ class Recipe:
                 "leave some for training"
             )
 
-    def source(self, table: str | Path) -> data.CsvSource:
-        """The table as this recipe reads it."""
-        return data.CsvSource(
-            table, delimiter=self.delimiter, header=self.header, encoding=self.encoding
-        )
+    def table(self, source: Any) -> data.Table:
+        """A table as this recipe reads it."""
+        return data.Table(
+            source, sql=self.sql, format=self.format, delimiter=self.delimiter, header=self.header,
+            encoding=self.encoding,
+        )  # fmt: skip
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Recipe:
@@ -88,7 +90,7 @@ class Prepared:
     target: data.Target
     parts: dict[str, tuple[NDArray[Any], NDArray[Any]]]
     skipped: int
-    digest: str
+    digest: str | None
 
     @property
     def notices(self) -> list[str]:
@@ -97,48 +99,88 @@ class Prepared:
         return skipped + self.encoder.notices
 
 
-def take(columns: Mapping[str, Sequence[str]], rows: Sequence[int]) -> Columns:
-    """Some rows of a table."""
-    return {name: [cells[row] for row in rows] for name, cells in columns.items()}
+def prepare(recipe: Recipe, source: Any) -> Prepared:
+    """Read a table, split it and encode it; encoders learn from the training rows alone.
 
-
-def prepare(recipe: Recipe, table: str | Path) -> Prepared:
-    """Read a table, split it and encode it; encoders learn from the training rows alone."""
-    source = recipe.source(table)
-    columns = source.columns()
-    cells = column(columns, recipe.target, table)
-    rows = present_rows(cells)
+    The table is read three times: its target, to split the rows; the training rows, to learn the
+    encoding; all rows, to encode them.
+    """
+    table = recipe.table(source)
+    column = table.column(recipe.target)
+    rows = present_rows(column)
+    if len(column) == 0:
+        raise TableError(f"{table.name} has no rows")
     if len(rows) < 2:
         raise TableError(
-            f"{table} has {len(rows)} row{'' if len(rows) == 1 else 's'} with a target; "
+            f"{table.name} has {len(rows)} row{'' if len(rows) == 1 else 's'} with a target; "
             "at least two are needed"
         )
-    skipped = len(cells) - len(rows)
-    if skipped:
-        columns = take(columns, rows)
-    cells = columns.pop(recipe.target)
-    target = data.Target.find(recipe.target, cells, recipe.task)
-    y = target.encode(cells)
+    values = column[rows]
+    target = data.Target.find(recipe.target, values, recipe.task)
+    y = target.encode(values)
     classes = None if target.task == "regression" else y
     test, validation, train = data.split(
         len(y), (recipe.test, recipe.validation), recipe.seed, classes
     )
     if len(train) == 0:
-        raise TableError(f"{table} has too few rows to train on: {len(y)}")
+        raise TableError(f"{table.name} has too few rows to train on: {len(y)}")
     if target.task == "regression":  # the scale, too, is learned from the training rows
-        target = data.Target.find(recipe.target, [cells[row] for row in train], "regression")
-        y = target.encode(cells)
-    encoder = data.Encoder.fit(
-        take(columns, train.tolist()),
-        numeric=recipe.numeric,
-        categorical=recipe.categorical,
-        drop=recipe.drop,
+        target = data.Target.find(recipe.target, values[train], "regression")
+        y = target.encode(values)
+    encoder = _learn(recipe, table, rows[train])
+    named = {"train": train, "validation": validation, "test": test}
+    parts = {name: part for name, part in named.items() if len(part)}
+    inputs = _encode(table, encoder, {name: rows[part] for name, part in parts.items()})
+    return Prepared(
+        encoder,
+        target,
+        {name: (inputs[name], y[part]) for name, part in parts.items()},
+        len(column) - len(rows),
+        table.digest(),
     )
-    parts = {}
-    for name, part in (("train", train), ("validation", validation), ("test", test)):
-        if len(part):
-            parts[name] = (encoder.encode(take(columns, part.tolist())), y[part])
-    return Prepared(encoder, target, parts, skipped, source.digest())
+
+
+def _learn(recipe: Recipe, table: data.Table, rows: NDArray[np.int64]) -> data.Encoder:
+    """The encoder of a table's columns, but the target, from some of its rows (ascending)."""
+    kinds = {name: kind for name, kind in table.kinds.items() if name != recipe.target}
+    fit = data.EncoderFit(
+        kinds, numeric=recipe.numeric, categorical=recipe.categorical, drop=recipe.drop
+    )
+    for first, chunk in numbered(table, kinds):
+        chosen = _within(rows, first, chunk) - first
+        fit.add({name: column[chosen] for name, column in chunk.items()}, first)
+    return fit.finish()
+
+
+def _encode(
+    table: data.Table, encoder: data.Encoder, parts: Mapping[str, NDArray[np.int64]]
+) -> dict[str, NDArray[np.float32]]:
+    """Encoded rows (ascending) of every part."""
+    out = {name: np.empty((len(rows), encoder.width), np.float32) for name, rows in parts.items()}
+    done = dict.fromkeys(parts, 0)
+    for first, chunk in numbered(table, [column.name for column in encoder.columns]):
+        encoded = encoder.encode(chunk, first)
+        for name, rows in parts.items():
+            chosen = _within(rows, first, chunk) - first
+            out[name][done[name] : done[name] + len(chosen)] = encoded[chosen]
+            done[name] += len(chosen)
+    return out
+
+
+def numbered(table: data.Table, names: Iterable[str]) -> Iterator[tuple[int, Chunk]]:
+    """Pieces of a table with the number of their first row."""
+    first = 0
+    for chunk in table.chunks(list(names)):
+        if chunk:
+            yield first, chunk
+            first += len(next(iter(chunk.values())))
+
+
+def _within(rows: NDArray[np.int64], first: int, chunk: Chunk) -> NDArray[np.int64]:
+    """Those of some rows (ascending) that are in a piece of the table."""
+    end = first + len(next(iter(chunk.values())))
+    low, high = np.searchsorted(rows, [first, end])
+    return rows[low:high]
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,11 @@
-"""From columns of text to inputs of a network: fitted once, kept in the model file.
+"""From columns of a table to inputs of a network: fitted in one pass, kept in the model file.
 
-Means and deviations are exactly rounded sums (math.fsum), so the encoder's bits do not depend on the
-order of the rows or on the machine.
+Sums are chains over the rows in their order, so neither the pieces in which a table comes nor the
+machine can be seen in the encoder's bits.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,30 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onefold import _native
 from onefold._errors import TableError, nearest
-from onefold.data.source import MISSING
+from onefold.data.statistics import (
+    MAX_CATEGORIES,
+    ColumnFit,
+    number_text,
+    parse_dates,
+    parse_numbers,
+)
+from onefold.data.table import Chunk, Column
 
-Array = NDArray[np.float32]
-#: More categories than this, and the rarer ones share the place of unseen values.
-MAX_CATEGORIES = 64
-
-
-def parse(cell: str) -> float | None:
-    """A cell as a number; None where it is missing, an error where it is neither."""
-    if cell.lower() in MISSING:
-        return None
-    return float(cell)
-
-
-def is_numeric(cells: Sequence[str]) -> bool:
-    """Whether every cell is a number or missing, and one at least is a number."""
-    found = False
-    for cell in cells:
-        try:
-            found = parse(cell) is not None or found
-        except ValueError:
-            return False
-    return found
+Inputs = NDArray[np.float32]
+_DAY = 86_400e6  # microseconds
+_YEAR = 365.2425 * _DAY
 
 
 @dataclass(frozen=True)
@@ -60,40 +48,26 @@ class Numeric:
         """Inputs of the network."""
         return 2 if self.indicator else 1
 
-    def encode(self, cells: Sequence[str]) -> Array:
-        """The column as inputs, shape (rows, width)."""
-        out = np.zeros((len(cells), self.width))
-        for row, cell in enumerate(cells):
-            try:
-                value = parse(cell)
-            except ValueError as error:
-                raise TableError(
-                    f"column {self.name!r} is numeric, found {cell!r} in data row {row + 1}"
-                ) from error
-            if value is not None and not math.isfinite(value):
-                raise TableError(f"column {self.name!r} holds {cell!r} in data row {row + 1}")
-            out[row, 0] = ((self.median if value is None else value) - self.mean) / self.scale
-            if self.indicator:
-                out[row, 1] = value is None
-        return out.astype(np.float32)
+    def encode(self, column: Column, first_row: int = 0) -> Inputs:
+        """The column as inputs, shape (rows, width); `first_row` is for messages."""
+        values = parse_numbers(self.name, column, first_row)
+        missing = np.isnan(values)
+        infinite = np.isinf(values)
+        if infinite.any():
+            row = int(np.argmax(infinite))
+            raise TableError(
+                f"column {self.name!r} holds '{values[row]}' in data row {first_row + row + 1}"
+            )
+        out = np.empty((len(values), self.width), np.float32)
+        out[:, 0] = (np.where(missing, self.median, values) - self.mean) / self.scale
+        if self.indicator:
+            out[:, 1] = missing
+        return out
 
-    @classmethod
-    def fit(cls, name: str, cells: Sequence[str]) -> Numeric:
-        """Mean, standard deviation and median of the numbers there are."""
-        values = []
-        for row, cell in enumerate(cells):
-            value = parse(cell)
-            if value is not None and not math.isfinite(value):
-                raise TableError(f"column {name!r} holds {cell!r} in training row {row + 1}")
-            if value is not None:
-                values.append(value)
-        mean, scale = moments(values)
-        ordered = sorted(values)
-        middle = len(ordered) // 2
-        median = (
-            ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-        )
-        return cls(name, mean, scale, median, len(values) < len(cells))
+    def note(self) -> str:
+        """In a few words, for people."""
+        missing = ", missing ones marked" if self.indicator else ""
+        return f"mean {self.mean:.4g}, deviation {self.scale:.4g}{missing}"
 
 
 @dataclass(frozen=True)
@@ -109,30 +83,71 @@ class Categorical:
         """Inputs of the network."""
         return len(self.categories) + 1
 
-    def encode(self, cells: Sequence[str]) -> Array:
+    def encode(self, column: Column, first_row: int = 0) -> Inputs:
         """The column as inputs, shape (rows, width)."""
         places = {category: place for place, category in enumerate(self.categories)}
+        cells = number_text(column) if column.dtype != object else column
         out = np.zeros((len(cells), self.width), dtype=np.float32)
-        columns = [places.get(cell, len(self.categories)) for cell in cells]
-        out[np.arange(len(cells)), columns] = 1
+        unseen = len(self.categories)
+        out[np.arange(len(cells)), [places.get(cell, unseen) for cell in cells.tolist()]] = 1
         return out
 
-    @classmethod
-    def fit(cls, name: str, cells: Sequence[str]) -> Categorical:
-        """The categories there are; beyond `MAX_CATEGORIES`, the most frequent ones."""
-        counts = Counter(cell for cell in cells if cell.lower() not in MISSING)
-        kept = sorted(counts, key=lambda cell: (-counts[cell], cell))[:MAX_CATEGORIES]
-        return cls(name, tuple(sorted(kept)))
+    def note(self) -> str:
+        """In a few words, for people."""
+        shown = ", ".join(self.categories[:4]) + (", ..." if len(self.categories) > 4 else "")
+        return f"{len(self.categories)} categories: {shown}"
 
 
-Column = Numeric | Categorical
+@dataclass(frozen=True)
+class Date:
+    """A date: where it lies in time, standardised, and its places in the year, the week and the day.
+
+    A place in a cycle is a sine and a cosine; the day's is there when the dates have times.
+    """
+
+    name: str
+    mean: float
+    scale: float
+    has_times: bool
+    indicator: bool
+    kind: str = "date"
+
+    @property
+    def width(self) -> int:
+        """Inputs of the network."""
+        return 5 + 2 * self.has_times + self.indicator
+
+    def encode(self, column: Column, first_row: int = 0) -> Inputs:
+        """The column as inputs, shape (rows, width); `first_row` is for messages."""
+        values = parse_dates(self.name, column, first_row) if column.dtype == object else column
+        missing = np.isnan(values)
+        values = np.where(missing, self.mean, values)
+        out = np.zeros((len(values), self.width), np.float32)
+        out[:, 0] = (values - self.mean) / self.scale
+        # 1970-01-01 was a Thursday: the week's cycle begins three days before.
+        cycles = [values / _YEAR, (values / _DAY + 3) / 7]
+        if self.has_times:
+            cycles.append(values / _DAY)
+        for place, cycle in enumerate(cycles):
+            turn = 2 * (cycle - np.floor(cycle))
+            out[:, 1 + 2 * place] = _native.elementwise("sinpi", turn)
+            out[:, 2 + 2 * place] = _native.elementwise("cospi", turn)
+        out[missing, 1:] = 0
+        if self.indicator:
+            out[:, -1] = missing
+        return out
+
+    def note(self) -> str:
+        """In a few words, for people."""
+        parts = "year, week and day" if self.has_times else "year and week"
+        middle = np.datetime64(int(self.mean), "us").astype("datetime64[D]")
+        return f"around {middle}, places in the {parts}" + (
+            ", missing ones marked" if self.indicator else ""
+        )
 
 
-def moments(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation, from exactly rounded sums."""
-    mean = math.fsum(values) / len(values)
-    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / len(values))
-    return mean, deviation or 1.0
+Encoded = Numeric | Categorical | Date
+_CLASSES: dict[str, Any] = {"numeric": Numeric, "categorical": Categorical, "date": Date}
 
 
 @dataclass
@@ -141,14 +156,14 @@ class Encoder:
 
     Attributes
     ----------
-    columns : list of Numeric or Categorical
+    columns : list of Numeric, Categorical or Date
     dropped : dict of str to str
         Columns left out, and why.
     notices : list of str
         What the user should know.
     """
 
-    columns: list[Column]
+    columns: list[Encoded]
     dropped: dict[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
 
@@ -157,75 +172,30 @@ class Encoder:
         """Inputs of the network."""
         return sum(column.width for column in self.columns)
 
-    @classmethod
-    def fit(
-        cls,
-        table: Mapping[str, Sequence[str]],
-        *,
-        numeric: Sequence[str] = (),
-        categorical: Sequence[str] = (),
-        drop: Sequence[str] = (),
-    ) -> Encoder:
-        """Find out what each column is and learn its encoding from the training rows.
+    def encode(self, chunk: Chunk, first_row: int = 0) -> Inputs:
+        """Inputs of the network, shape (rows, width), float32.
 
         Parameters
         ----------
-        table : mapping of str to cells
-            Training rows, without the target.
-        numeric, categorical, drop : sequence of str
-            Columns whose kind the user gives, or that are left out.
-
-        Raises
-        ------
-        TableError
-            A named column is not there, or no column is left.
-        """
-        for name in (*numeric, *categorical, *drop):
-            if name not in table:
-                raise TableError(f"there is no column {name!r}{nearest(name, table)}")
-        encoder = cls([])
-        for name, cells in table.items():
-            present = [cell for cell in cells if cell.lower() not in MISSING]
-            distinct = set(present)
-            as_number = name in numeric or (name not in categorical and is_numeric(cells))
-            if name in drop:
-                encoder.dropped[name] = "left out as asked"
-            elif not present:
-                encoder.dropped[name] = "every value is missing"
-            elif len(distinct) == 1 and len(present) == len(cells):
-                encoder.dropped[name] = f"constant ({present[0]})"
-            elif not as_number and name not in categorical and _identifies(distinct, present):
-                encoder.dropped[name] = "looks like an identifier"
-            elif as_number:
-                encoder.columns.append(_fit_numeric(name, cells))
-            else:
-                encoder.columns.append(Categorical.fit(name, cells))
-                if len(distinct) > MAX_CATEGORIES:
-                    encoder.notices.append(
-                        f"{name} has {len(distinct)} categories; the {MAX_CATEGORIES} most frequent "
-                        "are kept, the others share one place"
-                    )
-        encoder.notices += [f"{name} is left out: {why}" for name, why in encoder.dropped.items()]
-        if not encoder.columns:
-            raise TableError(
-                "no column is left to learn from: "
-                + "; ".join(f"{name}: {why}" for name, why in encoder.dropped.items())
-            )
-        return encoder
-
-    def encode(self, table: Mapping[str, Sequence[str]]) -> Array:
-        """Inputs of the network, shape (rows, width), float32.
+        chunk : dict of str to array
+            Columns of a table.
+        first_row : int
+            Of the table, for messages.
 
         Raises
         ------
         TableError
             A column is missing, or a number is not one.
         """
-        missing = [column.name for column in self.columns if column.name not in table]
+        self.check(chunk)
+        return np.concatenate([c.encode(chunk[c.name], first_row) for c in self.columns], axis=1)
+
+    def check(self, names: Mapping[str, Any]) -> None:
+        """Refuse a table that lacks a column."""
+        missing = [column.name for column in self.columns if column.name not in names]
         if missing:
-            hint = nearest(missing[0], table)
+            hint = nearest(missing[0], names)
             raise TableError(f"the table lacks column {', '.join(map(repr, missing))}{hint}")
-        return np.concatenate([c.encode(table[c.name]) for c in self.columns], axis=1)
 
     def to_config(self) -> dict[str, Any]:
         """The encoder as JSON-able values."""
@@ -234,25 +204,111 @@ class Encoder:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Encoder:
         """The encoder that `to_config` described."""
-        columns: list[Column] = []
-        for column in config["columns"]:
-            if column["kind"] == "numeric":
-                columns.append(Numeric(**column))
-            else:
-                columns.append(Categorical(column["name"], tuple(column["categories"])))
+        columns = []
+        for given in config["columns"]:
+            values = {k: tuple(v) if k == "categories" else v for k, v in given.items()}
+            columns.append(_CLASSES[given["kind"]](**values))
         return cls(columns, dict(config["dropped"]))
 
 
-def _identifies(distinct: set[str], present: Sequence[str]) -> bool:
-    return len(distinct) == len(present) > 20
+class EncoderFit:
+    """Learns an encoder from pieces of a table.
 
+    Parameters
+    ----------
+    kinds : mapping of str to str
+        The columns to learn from, as `Table.kinds` has them.
+    numeric, categorical, drop : sequence of str
+        Columns whose kind the user gives, or that are left out.
 
-def _fit_numeric(name: str, cells: Sequence[str]) -> Numeric:
-    try:
-        return Numeric.fit(name, cells)
-    except ValueError as error:
-        if isinstance(error, TableError):
-            raise
-        raise TableError(
-            f"column {name!r} is not numeric: {error}; leave it out of --numeric"
-        ) from error
+    Raises
+    ------
+    TableError
+        A named column is not there.
+
+    Examples
+    --------
+    >>> fit = EncoderFit({"x": "number"})
+    >>> fit.add({"x": np.array([1.0, 3.0])})
+    >>> fit.finish().encode({"x": np.array([2.0, 3.0])})
+    array([[0.],
+           [1.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        kinds: Mapping[str, str],
+        *,
+        numeric: Sequence[str] = (),
+        categorical: Sequence[str] = (),
+        drop: Sequence[str] = (),
+    ) -> None:
+        for name in (*numeric, *categorical, *drop):
+            if name not in kinds:
+                raise TableError(f"there is no column {name!r}{nearest(name, kinds)}")
+        self._numeric, self._categorical, self._drop = set(numeric), set(categorical), set(drop)
+        self._order = list(kinds)
+        self._fits = {
+            name: ColumnFit(name, kind, as_text=name in self._categorical)
+            for name, kind in kinds.items()
+            if name not in self._drop
+        }
+
+    def add(self, chunk: Chunk, first_row: int = 0) -> None:
+        """The next rows."""
+        for name, fit in self._fits.items():
+            fit.add(chunk[name], first_row)
+
+    def finish(self) -> Encoder:
+        """The encoder.
+
+        Raises
+        ------
+        TableError
+            A column that should be numeric is not, or no column is left.
+        """
+        encoder = Encoder([])
+        for name in self._order:
+            why = "left out as asked" if name in self._drop else self._reason(name)
+            if why:
+                encoder.dropped[name] = why
+                continue
+            fit = self._fits[name]
+            encoder.columns.append(self._encoded(name, fit))
+            if encoder.columns[-1].kind == "categorical" and fit.distinct > MAX_CATEGORIES:
+                encoder.notices.append(
+                    f"{name} has {fit.distinct_text} categories; the {MAX_CATEGORIES} most frequent "
+                    "are kept, the others share one place"
+                )
+        encoder.notices += [f"{name} is left out: {why}" for name, why in encoder.dropped.items()]
+        if not encoder.columns:
+            raise TableError(
+                "no column is left to learn from: "
+                + "; ".join(f"{name}: {why}" for name, why in encoder.dropped.items())
+            )
+        return encoder
+
+    def _reason(self, name: str) -> str:
+        """Why a column is left out; empty when it is not."""
+        fit = self._fits[name]
+        given = name in self._numeric or name in self._categorical
+        if fit.present == 0:
+            return "every value is missing"
+        if fit.constant is not None and fit.present == fit.rows:
+            return f"constant ({fit.constant})"
+        if not given and fit.identifies:
+            return "looks like an identifier"
+        return ""
+
+    def _encoded(self, name: str, fit: ColumnFit) -> Encoded:
+        if name in self._numeric and fit.numbers is None:
+            raise TableError(
+                f"column {name!r} is not numeric: {fit.not_a_number!r}; leave it out of --numeric"
+            )
+        indicator = fit.present < fit.rows
+        if fit.numbers is not None and name not in self._categorical:
+            mean, scale = fit.numbers.moments()
+            if fit.is_date:
+                return Date(name, mean, scale, fit.has_times, indicator)
+            return Numeric(name, mean, scale, fit.numbers.median(), indicator)
+        return Categorical(name, fit.categories())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onefold._errors import OptionError, TableError, unknown
-from onefold.data.encoder import is_numeric, moments
-from onefold.data.source import MISSING
+from onefold.data.statistics import Numbers, number_text, parse_numbers
+from onefold.data.table import Column
 
 TASKS = ("regression", "binary", "classes")
 #: Whole numbers with no more than so many values are taken as classes.
@@ -49,8 +49,8 @@ class Target:
         return "squared_error" if self.task == "regression" else "cross_entropy"
 
     @classmethod
-    def find(cls, name: str, cells: Sequence[str], task: str | None = None) -> Target:
-        """Find out what kind of target a column is; cells are not missing.
+    def find(cls, name: str, column: Column, task: str | None = None) -> Target:
+        """Find out what kind of target a column is; no cell is missing.
 
         Raises
         ------
@@ -59,42 +59,40 @@ class Target:
         """
         if task is not None and task not in TASKS:
             raise unknown("task", task, TASKS)
-        distinct = sorted(set(cells))
-        numeric = is_numeric(cells)
+        values = _numbers(name, column)
+        if values is not None and not np.isfinite(values).all():
+            raise TableError(f"target {name!r} holds an infinite value")
+        distinct = column_values(column)
         if len(distinct) < 2:
             raise TableError(
                 f"target {name!r} has a single value ({distinct[0] if distinct else 'none'}); "
                 "there is nothing to learn"
             )
         if task is None:
-            task = _guess(cells, distinct, numeric)
+            task = _guess(len(column), distinct, values)
         if task == "regression":
-            if not numeric:
+            if values is None:
                 raise TableError(f"target {name!r} is text, so it cannot be a regression")
-            values = [float(cell) for cell in cells]
-            if not np.isfinite(values).all():
-                raise TableError(f"target {name!r} holds an infinite value")
-            mean, scale = moments(values)
-            return cls(name, task, (), mean, scale)
+            fit = Numbers()
+            fit.add(values, np.arange(len(values)))
+            return cls(name, task, (), *fit.moments())
         if task == "binary" and len(distinct) != 2:
             raise TableError(f"target {name!r} has {len(distinct)} values; 'binary' means two")
-        if len(distinct) > len(cells) // 2 and len(distinct) > _MAX_WHOLE_CLASSES:
+        if len(distinct) > len(column) // 2 and len(distinct) > _MAX_WHOLE_CLASSES:
             raise OptionError(
-                f"target {name!r} has {len(distinct)} classes in {len(cells)} rows; "
+                f"target {name!r} has {len(distinct)} classes in {len(column)} rows; "
                 "is it the right column?"
             )
-        ordered = sorted(distinct, key=float) if numeric else distinct
+        ordered = distinct if values is None else sorted(distinct, key=float)
         return cls(name, task, tuple(ordered))
 
-    def encode(self, cells: Sequence[str]) -> NDArray[Any]:
+    def encode(self, column: Column) -> NDArray[Any]:
         """Targets: class numbers, 0 and 1, or standardised values, shape (rows,)."""
         if self.task == "regression":
-            try:
-                values = np.array([float(cell) for cell in cells])
-            except ValueError as error:
-                raise TableError(f"target {self.name!r}: {error}") from error
+            values = parse_numbers(self.name, column, 0)
             return ((values - self.mean) / self.scale).astype(np.float32)
         places = {value: place for place, value in enumerate(self.classes)}
+        cells = (column if column.dtype == object else number_text(column)).tolist()
         for row, cell in enumerate(cells):
             if cell not in places:
                 raise TableError(
@@ -122,14 +120,33 @@ class Target:
         return cls(**{**config, "classes": tuple(config["classes"])})
 
 
-def _guess(cells: Sequence[str], distinct: Sequence[str], numeric: bool) -> str:
+def _guess(rows: int, distinct: list[str], values: NDArray[np.float64] | None) -> str:
     if len(distinct) == 2:
         return "binary"
-    whole = numeric and all(float(value).is_integer() for value in distinct)
-    few = len(distinct) <= _MAX_WHOLE_CLASSES and len(distinct) * 5 <= len(cells)
-    return "classes" if not numeric or (whole and few) else "regression"
+    whole = values is not None and bool((values == np.floor(values)).all())
+    few = len(distinct) <= _MAX_WHOLE_CLASSES and len(distinct) * 5 <= rows
+    return "classes" if values is None or (whole and few) else "regression"
 
 
-def present_rows(cells: Sequence[str]) -> list[int]:
+def _numbers(name: str, column: Column) -> NDArray[np.float64] | None:
+    """The column as numbers, or None where it is text."""
+    try:
+        return parse_numbers(name, column, 0)
+    except TableError:
+        return None
+
+
+def column_values(column: Column) -> list[str]:
+    """The different values of a column as text, in order."""
+    if column.dtype == object:
+        return sorted(set(column.tolist()))
+    return list(number_text(np.unique(column)))
+
+
+def present_rows(column: Column) -> NDArray[np.int64]:
     """Rows whose target is there."""
-    return [row for row, cell in enumerate(cells) if cell.lower() not in MISSING]
+    if column.dtype == object:
+        there = np.array([cell is not None for cell in column.tolist()], dtype=bool)
+    else:
+        there = ~np.isnan(column)
+    return np.flatnonzero(there)

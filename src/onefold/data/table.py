@@ -1,0 +1,629 @@
+"""Where tables come from: files, queries, data frames and arrays behind one interface.
+
+DuckDB reads the files and runs the queries; its rows come as a stream, so a table may be larger than
+memory. What is computed from them is our own, because DuckDB's aggregates may differ in their last bits
+from one run to the next.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import gzip
+import hashlib
+import itertools
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onefold._errors import OptionError, TableError, nearest
+
+#: Cells that mean "no value", in lower case and without surrounding blanks.
+MISSING = frozenset({"", "na", "nan", "null", "none", "n/a", "-", "?", "<na>", "#n/a"})
+#: A piece of a column: float64 with NaN for missing (numbers, or microseconds since 1970), or text,
+#: object with None for missing.
+Column = NDArray[Any]
+Chunk = dict[str, Column]
+
+_SUFFIXES = {
+    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".tab": "csv", ".train": "csv", ".test": "csv", ".data": "csv",
+    ".parquet": "parquet", ".pq": "parquet",
+    ".json": "json", ".jsonl": "json", ".ndjson": "json",
+    ".sqlite": "sqlite", ".sqlite3": "sqlite", ".db": "sqlite",
+    ".duckdb": "duckdb",
+}  # fmt: skip
+FORMATS = ("csv", "parquet", "json", "sqlite", "duckdb", "idx")
+_ROWS = 65_536
+
+
+def _texts(words: frozenset[str]) -> list[str]:
+    """The spellings of words that DuckDB compares as they are."""
+    return sorted({f(word) for word in words for f in (str.lower, str.upper, str.title)} | {" "})
+
+
+class Table:
+    """A table to learn from, or to predict.
+
+    Parameters
+    ----------
+    source : path, glob, list of paths, data frame, or mapping of str to arrays
+        CSV (any separator, gzipped or not), TSV, Parquet, JSON lines, SQLite, a DuckDB database, IDX
+        images; pandas, polars and pyarrow frames.
+    sql : str, optional
+        A query over the source, called `data` in it (over the database's own tables for SQLite and
+        DuckDB). Without a source: any query that DuckDB can run.
+    format : str, optional
+        "csv", "parquet", "json", "sqlite", "duckdb" or "idx", where the file's name does not say it.
+    delimiter : str, optional
+        Of CSV; found out by default.
+    header : bool, default True
+        Whether the first line of a CSV names the columns; else they are c0, c1, ...
+    encoding : str, default "utf-8"
+        Of CSV.
+
+    Attributes
+    ----------
+    kinds : dict of str to str
+        "number", "date" or "text" by column; truth values are text, "true" and "false".
+
+    Raises
+    ------
+    TableError
+        Not there, not readable, empty, ragged, not in this encoding, or with a column name twice.
+
+    Examples
+    --------
+    >>> table = Table({"x": [1, 2, None], "kind": ["a", None, "b"]})
+    >>> table.kinds
+    {'x': 'number', 'kind': 'text'}
+    """
+
+    def __init__(
+        self,
+        source: Any = None,
+        *,
+        sql: str | None = None,
+        format: str | None = None,
+        delimiter: str | None = None,
+        header: bool = True,
+        encoding: str = "utf-8",
+    ) -> None:
+        if source is None and sql is None:
+            raise OptionError("a table needs a source or a query")
+        if delimiter is not None and len(delimiter) != 1:
+            raise TableError(f"the delimiter is one character, not {delimiter!r}")
+        if format is not None and format not in FORMATS:
+            from onefold._errors import unknown
+
+            raise unknown("format", format, FORMATS)
+        self.name = (
+            sql
+            if source is None
+            else str(source)
+            if isinstance(source, str | Path)
+            else "the table"
+        )
+        self._delimiter, self._header, self._encoding = delimiter, header, encoding
+        self.files = _files(source) if isinstance(source, str | Path | list | tuple) else []
+        self._stamps = [_stamp(path) for path in self.files]
+        self._open: Callable[[], Iterator[Chunk]]
+        self.kinds: dict[str, str]
+        kind = "query" if source is None else "frame"
+        if self.files:
+            kind = format or _format_of(self.files[0])
+        if kind == "idx":
+            self._from_arrays(_idx(self.files[0]))
+        elif kind == "sqlite":
+            self._from_sqlite(sql)
+        elif kind == "frame":
+            if sql is not None:
+                raise OptionError(
+                    "a query over a data frame is not supported; filter the frame itself"
+                )
+            self._from_arrays(_frame(source))
+        else:
+            self._from_duckdb(kind, sql)
+        if not self.kinds:
+            raise TableError(f"{self.name} has no columns")
+
+    def __repr__(self) -> str:
+        return f"Table({self.name!r}, {len(self.kinds)} columns)"
+
+    def chunks(self, names: Sequence[str] | None = None) -> Iterator[Chunk]:
+        """Pieces of the table in the order of its rows, as columns by name.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            Columns wanted; all by default.
+
+        Raises
+        ------
+        TableError
+            A row cannot be read, or a file has changed since the table was opened.
+        """
+        wanted = list(self.kinds) if names is None else list(names)
+        for chunk in self._open():
+            yield {name: chunk[name] for name in wanted}
+        for path, stamp in zip(self.files, self._stamps, strict=True):
+            if _stamp(path) != stamp:
+                raise TableError(f"{path} has changed while it was read; start again")
+
+    def column(self, name: str) -> Column:
+        """A whole column.
+
+        Raises
+        ------
+        TableError
+            There is none of that name; says which there are.
+        """
+        self.check(name)
+        parts = [chunk[name] for chunk in self.chunks([name])]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def check(self, name: str) -> None:
+        """Refuse a name that is not a column."""
+        if name not in self.kinds:
+            shown = ", ".join(list(self.kinds)[:20]) + (", ..." if len(self.kinds) > 20 else "")
+            raise TableError(
+                f"{self.name} has no column {name!r}{nearest(name, self.kinds)} (columns: {shown})"
+            )
+
+    def digest(self) -> str | None:
+        """SHA-256 of the files, to recognise the same table again; None where there are none."""
+        if not self.files:
+            return None
+        digest = hashlib.sha256()
+        for path in self.files:
+            with open(path, "rb") as file:
+                while piece := file.read(1 << 20):
+                    digest.update(piece)
+        return digest.hexdigest()
+
+    # Kinds of sources.
+
+    def _from_arrays(self, columns: Mapping[str, Column]) -> None:
+        kinds = {name: _kind_of(column) for name, column in columns.items()}
+        arrays = {name: _plain(column, kinds[name]) for name, column in columns.items()}
+        lengths = {len(column) for column in arrays.values()}
+        if len(lengths) > 1:
+            raise TableError(f"the columns have different lengths: {sorted(lengths)}")
+        self.kinds = kinds
+        rows = lengths.pop() if lengths else 0
+
+        def read() -> Iterator[Chunk]:
+            for first in range(0, rows, _ROWS):
+                yield {name: column[first : first + _ROWS] for name, column in arrays.items()}
+
+        self._open = read
+
+    def _from_sqlite(self, sql: str | None) -> None:
+        path = self.files[0]
+
+        def connect() -> sqlite3.Connection:
+            return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
+        try:
+            with connect() as database:
+                if sql is None:
+                    found = [row[0] for row in database.execute(_SQLITE_TABLES)]
+                    if len(found) != 1:
+                        raise _ambiguous(path, found)
+                    sql = f'select * from "{found[0]}"'
+                cursor = database.execute(sql)
+                names = [column[0] for column in cursor.description]
+                sample = cursor.fetchmany(1000)
+        except sqlite3.Error as error:
+            raise TableError(f"could not read {path}: {error}") from error
+        _unique(names, str(path))
+        query = sql
+        kinds = {}
+        for place, name in enumerate(names):
+            values = [row[place] for row in sample if row[place] is not None]
+            kinds[name] = (
+                "number" if values and all(isinstance(v, int | float) for v in values) else "text"
+            )
+        self.kinds = kinds
+
+        def read() -> Iterator[Chunk]:
+            with connect() as database:
+                cursor = database.execute(query)
+                while rows := cursor.fetchmany(_ROWS):
+                    columns = list(zip(*rows, strict=True))
+                    yield {
+                        name: _objects(columns[place], kinds[name])
+                        for place, name in enumerate(names)
+                    }
+
+        self._open = read
+
+    def _from_duckdb(self, kind: str, sql: str | None) -> None:
+        import duckdb
+
+        if kind in ("duckdb", "query"):
+            query = sql
+            if query is None:
+                with (
+                    self._duckdb_errors(),
+                    duckdb.connect(str(self.files[0]), read_only=True) as database,
+                ):
+                    found = [row[0] for row in database.execute("show tables").fetchall()]
+                if len(found) != 1:
+                    raise _ambiguous(self.files[0], found)
+                query = f'select * from "{found[0]}"'
+        else:
+            query = (
+                f"select * from {self._scan(kind)}"
+                if sql is None
+                else f"with data as (select * from {self._scan(kind)}) {sql}"
+            )
+
+        def connect() -> Any:
+            if kind == "duckdb":
+                return duckdb.connect(str(self.files[0]), read_only=True)
+            return duckdb.connect()
+
+        with self._duckdb_errors(), connect() as database:
+            described = database.execute(f"describe {query}").fetchall()
+        given = [row[0] for row in described]
+        names = (
+            [f"c{i}" for i in range(len(given))] if kind == "csv" and not self._header else given
+        )
+        if kind == "csv" and self._header:
+            self._check_header(given)
+        _unique(names, self.name or "")
+        types = [str(row[1]) for row in described]
+        self.kinds = {name: _duckdb_kind(type_) for name, type_ in zip(names, types, strict=True)}
+        casts = ", ".join(_cast(name, type_) for name, type_ in zip(given, types, strict=True))
+        final = f"select {casts} from ({query}) as t"
+
+        def read() -> Iterator[Chunk]:
+            import nanoarrow
+
+            with self._duckdb_errors(), connect() as database:
+                for batch in nanoarrow.c_array_stream(database.sql(final)):
+                    yield {
+                        name: _from_arrow(batch.child(i), self.kinds[name])
+                        for i, name in enumerate(names)
+                    }
+
+        self._open = read
+
+    def _scan(self, kind: str) -> str:
+        files = "[" + ", ".join(_literal(str(path)) for path in self.files) + "]"
+        if kind == "parquet":
+            return f"read_parquet({files})"
+        if kind == "json":
+            return f"read_json({files}, sample_size = -1)"
+        options = [
+            "sample_size = -1",
+            f"header = {str(self._header).lower()}",
+            "skip = 0",
+            "quote = '\"', escape = '\"'",
+            "strict_mode = true",
+        ]
+        # Yes and no stay words: a class is called what the table calls it.
+        options.append(
+            "auto_type_candidates = ['BIGINT', 'DOUBLE', 'DATE', 'TIMESTAMP', 'VARCHAR']"
+        )
+        options.append("nullstr = [" + ", ".join(map(_literal, _texts(MISSING))) + "]")
+        options.append(f"delim = {_literal(self._delimiter or self._sniff())}")
+        if self._encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
+            options.append(f"encoding = {_literal(self._encoding.lower())}")
+        return f"read_csv({files}, {', '.join(options)})"
+
+    def _first_line(self) -> str:
+        with open(self.files[0], "rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+        opened = gzip.open if zipped else open
+        try:
+            with opened(self.files[0], "rt", encoding=self._encoding, errors="replace") as file:
+                return str(file.readline()).strip("\ufeff\r\n")
+        except LookupError as error:
+            raise TableError(
+                f"unknown encoding {self._encoding!r}; try utf-8 or latin-1"
+            ) from error
+        except (OSError, EOFError) as error:
+            raise TableError(f"could not read {self.files[0]}: {error}") from error
+
+    def _sniff(self) -> str:
+        """The separator that stands in the first line most often, outside quotes."""
+        outside = "".join(self._first_line().split('"')[::2])
+        return max(",;\t|", key=outside.count)
+
+    def _check_header(self, found: Sequence[str]) -> None:
+        """Refuse a name that stands twice in the first line: DuckDB would give one of them another."""
+        delimiter = self._delimiter or self._sniff()
+        cells = [
+            name.strip() for name in next(csv.reader([self._first_line()], delimiter=delimiter), [])
+        ]
+        if len(cells) == len(found):
+            _unique(cells, self.name or "")
+
+    def _duckdb_errors(self) -> _Errors:
+        return _Errors(self.name or "the table", self._encoding, self._diagnose)
+
+    def _diagnose(self) -> None:
+        """Where a CSV that DuckDB could make nothing of is ragged or has an open quote."""
+        delimiter = self._delimiter or self._sniff()
+        for path in self.files:
+            opened = gzip.open if path.name.endswith(".gz") else open
+            with opened(path, "rt", encoding=self._encoding, errors="replace", newline="") as file:
+                reader = csv.reader(file, delimiter=delimiter, strict=True)
+                try:
+                    width = 0
+                    for row in reader:
+                        width = width or len(row)
+                        if row and len(row) != width:
+                            raise _ragged(f"{path}, line {reader.line_num}", len(row), width)
+                except (csv.Error, EOFError) as error:
+                    raise TableError(f"{path}, line {reader.line_num}: {error}") from error
+
+
+class _Errors:
+    """Turns DuckDB's errors into ours: the file, the line, what was wrong, a way out."""
+
+    def __init__(self, name: str, encoding: str, diagnose: Callable[[], None]) -> None:
+        self.name, self.encoding, self.diagnose = name, encoding, diagnose
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: Any
+    ) -> None:
+        import duckdb
+
+        if not isinstance(error, duckdb.Error):
+            return
+        text = " ".join(str(error).split())
+        line = re.search(r"[Ll]ine:? (\d+)", text)
+        where = f"{self.name}, line {line[1]}" if line else self.name
+        ragged = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
+        if ragged:
+            raise _ragged(where, int(ragged[2]), int(ragged[1])) from error
+        if re.search("(?i)not utf-8|invalid unicode|byte sequence", text):
+            raise TableError(f"{where}: not {self.encoding}; try --encoding latin-1") from error
+        if re.search("(?i)unterminated quote|unquoted value", text):
+            raise TableError(f"{where}: a quote is not closed") from error
+        if "sniffing" in text:
+            self.diagnose()
+        raise TableError(f"could not read {self.name}: {text[:300]}") from error
+
+
+def _ragged(where: str, found: int, expected: int) -> TableError:
+    return TableError(
+        f"{where}: {found} fields where the first line has {expected}; mend the line, or give the --delimiter"
+    )
+
+
+def _files(source: Any) -> list[Path]:
+    """The files that a path, a glob or a list of them means."""
+    given = [source] if isinstance(source, str | Path) else list(source)
+    found: list[Path] = []
+    for item in given:
+        text = str(item)
+        matches = sorted(glob.glob(text)) if any(c in text for c in "*?[") else []
+        found += [Path(match) for match in matches] or [Path(text)]
+    for path in found:
+        if path.is_dir():
+            raise TableError(
+                f"{path} is a directory; give a file, or a glob such as '{path}/*.csv'"
+            )
+        try:
+            with open(path, "rb") as file:
+                empty = not file.read(1)
+        except OSError as error:
+            raise TableError(f"could not read {path}: {error.strerror}") from error
+        if empty:
+            raise TableError(f"{path} has no rows: the file is empty")
+    if not found:
+        raise TableError("no file was given")
+    return found
+
+
+_SQLITE_TABLES = "select name from sqlite_master where type = 'table' order by name"
+
+
+def _ambiguous(path: Path, found: Sequence[str]) -> TableError:
+    shown = ", ".join(found[:10])
+    return TableError(
+        f"{path} has {len(found)} tables ({shown}); choose with a query, --sql 'select * from ...'"
+    )
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise TableError(f"could not read {path}: {error.strerror}") from error
+    return status.st_size, status.st_mtime_ns
+
+
+def _format_of(path: Path) -> str:
+    name = path.name.lower().removesuffix(".gz")
+    if re.search(r"idx\d-ubyte$", name):
+        return "idx"
+    return _SUFFIXES.get(Path(name).suffix, "csv")
+
+
+def _unique(names: Sequence[str], where: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise TableError(
+                f"{where} has two columns called {name!r}; rename one, or say --no-header"
+            )
+        seen.add(name)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+_NUMBERS = re.compile(r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|REAL|DECIMAL.*)$")
+
+
+def _duckdb_kind(type_: str) -> str:
+    if _NUMBERS.match(type_):
+        return "number"
+    return "date" if type_.startswith(("DATE", "TIMESTAMP")) else "text"
+
+
+def _cast(name: str, type_: str) -> str:
+    column, kind = f"t.{_quoted(name)}", _duckdb_kind(type_)
+    if kind == "date":
+        return f"cast(epoch_us(cast({column} as timestamp)) as double)"
+    return f"cast({column} as {'varchar' if kind == 'text' else 'double'})"
+
+
+def _from_arrow(array: Any, kind: str) -> Column:
+    """A numpy column from an Arrow array of doubles or strings."""
+    view = array.view()
+    offset, length = array.offset, array.length
+    valid = None
+    if array.null_count and view.buffer(0).size_bytes:
+        bits = np.unpackbits(np.frombuffer(view.buffer(0), np.uint8), bitorder="little")
+        valid = bits[offset : offset + length].astype(bool)
+    if kind != "text":
+        numbers = np.frombuffer(view.buffer(1), np.float64)[offset : offset + length].copy()
+        if valid is not None:
+            numbers[~valid] = np.nan
+        return numbers
+    ends = np.frombuffer(view.buffer(1), np.int32)[offset : offset + length + 1].tolist()
+    data = bytes(view.buffer(2))
+    out = np.empty(length, dtype=object)
+    if data.isascii():
+        text = data.decode("ascii")
+        cells = [text[a:b].strip() for a, b in itertools.pairwise(ends)]
+    else:
+        cells = [data[a:b].decode("utf-8").strip() for a, b in itertools.pairwise(ends)]
+    out[:] = [None if cell.lower() in MISSING else cell for cell in cells]
+    if valid is not None:
+        out[~valid] = None
+    return out
+
+
+def _frame(source: Any) -> dict[str, Column]:
+    """Columns of a data frame (through narwhals), or of a mapping."""
+    if isinstance(source, Mapping):
+        columns = {str(name): np.asarray(values) for name, values in source.items()}
+    elif isinstance(source, np.ndarray):
+        if source.ndim != 2:
+            raise TableError(f"an array is a table of shape (rows, columns), not {source.shape}")
+        columns = {f"c{i}": source[:, i] for i in range(source.shape[1])}
+    else:
+        import narwhals
+
+        try:
+            frame = narwhals.from_native(source, eager_only=True)
+        except TypeError as error:
+            raise TableError(
+                f"{type(source).__name__} is not a table: pass a path, a data frame, or columns by name"
+            ) from error
+        _unique([str(name) for name in frame.columns], "the data frame")
+        columns = {str(name): frame[name].to_numpy() for name in frame.columns}
+    for name, column in columns.items():
+        if column.ndim != 1:
+            raise TableError(
+                f"column {name!r} has {column.ndim} dimensions; pass one value for each row"
+            )
+    return columns
+
+
+def _kind_of(column: Column) -> str:
+    if column.dtype.kind in "fiu":
+        return "number"
+    if column.dtype.kind == "b":
+        return "text"
+    if column.dtype.kind == "M":
+        return "date"
+    values = [v for v in column.tolist() if v is not None and v == v]
+    if values and all(
+        isinstance(v, int | float | np.number) and not isinstance(v, bool) for v in values
+    ):
+        return "number"
+    return "text"
+
+
+def _plain(column: Column, kind: str) -> Column:
+    if kind == "date" and column.dtype.kind == "M":
+        micros = column.astype("datetime64[us]")
+        out = micros.astype(np.int64).astype(np.float64)
+        out[np.isnat(micros)] = np.nan
+        return out
+    return _objects(column.tolist(), kind)
+
+
+def _objects(values: Sequence[Any], kind: str) -> Column:
+    """Python values as a column."""
+    if kind != "text":
+        try:
+            return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+        except (TypeError, ValueError):
+            kind = "text"  # a database that keeps text in a column of numbers
+    out = np.empty(len(values), dtype=object)
+    cells = [None if v is None or v != v else _text(v) for v in values]
+    out[:] = [None if cell is None or cell.lower() in MISSING else cell for cell in cells]
+    return out
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool | np.bool_) else str(value).strip()
+
+
+def _idx(path: Path) -> dict[str, Column]:
+    """Pixels of IDX images as columns p0, p1, ..., and the labels file beside them as "label"."""
+    pixels = read_idx(path)
+    if pixels.ndim == 1:
+        return {"label": pixels}
+    flat = pixels.reshape(len(pixels), -1)
+    columns: dict[str, Column] = {f"p{i}": flat[:, i] for i in range(flat.shape[1])}
+    beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
+    if beside != path and beside.exists():
+        columns["label"] = read_idx(beside)
+    return columns
+
+
+def read_idx(path: str | Path) -> NDArray[np.uint8]:
+    """An array of bytes from an IDX file, gzipped or not, such as Fashion-MNIST's.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    array of uint8
+        (rows,) for labels, (rows, height, width) for images.
+
+    Raises
+    ------
+    TableError
+        Not there, not IDX, of another type than bytes, or cut short.
+    """
+    try:
+        content = Path(path).read_bytes()
+        content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    except (OSError, EOFError) as error:
+        raise TableError(
+            f"could not read {path}: {getattr(error, 'strerror', None) or error}"
+        ) from error
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != 8:
+        raise TableError(f"{path} is not an IDX file of bytes")
+    start = 4 + 4 * content[3]
+    shape = np.frombuffer(content[4:start], ">i4")
+    if len(shape) != content[3] or len(content) - start != int(np.prod(shape)):
+        raise TableError(
+            f"{path} is cut short: its header promises {' x '.join(map(str, shape))} bytes"
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
