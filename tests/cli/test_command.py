@@ -12,10 +12,12 @@ import subprocess
 import sys
 import time
 
+import duckdb
 import pytest
 
 from onefold import _files, data
 from onefold.cli import main
+from onefold.cli.recipe import Recipe, prepare
 
 PENGUINS = str(data.PENGUINS)
 FAST = ["--epochs", "3", "--quiet"]
@@ -302,3 +304,97 @@ def test_version_and_colours(tmp_path):
     )  # fmt: skip
     out, err = plain.communicate()
     assert "\x1b[" not in out + err
+
+
+def test_options_from_a_file(run, tmp_path):
+    path = table(tmp_path / "t.csv", 120)
+    write(
+        tmp_path / "c.toml",
+        'target = "y"\nhidden = [9, 5]\nepochs = 3\ndrop = ["kind"]\nbatch-size = 64\n',
+    )
+    status, _, err = run(
+        "train", path, "--config", "c.toml", "--epochs", 2, "--json", "--target", "y"
+    )
+    assert status == 0, err
+    status, out, _ = run("inspect", "model.onefold", "--json")
+    recipe = json.loads(out)["recipe"]
+    assert (recipe["hidden"], recipe["drop"], recipe["batch_size"]) == ([9, 5], ["kind"], 64)
+    assert recipe["epochs"] == 2, "flags override the file"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch = 3\n", "unknown key 'epoch'; did you mean 'epochs'"),
+        ("epochs = \n", "c.toml is not TOML"),
+        (None, "could not read c.toml"),
+        ('epochs = "many"\n', "epochs"),
+    ],
+)
+def test_a_wrong_file_of_options(run, tmp_path, text, message):
+    path = table(tmp_path / "t.csv", 60)
+    if text is not None:
+        write(tmp_path / "c.toml", text)
+    status, _, err = run("train", path, "--target", "y", "--config", "c.toml")
+    assert (status, message in err) == (2, True), err
+    assert not (tmp_path / "model.onefold").exists()
+
+
+def test_cross_validation_tests_every_row_once(run, tmp_path):
+    path = table(tmp_path / "t.csv", 90)
+    status, out, err = run(
+        "cv", path, "--target", "y", "--folds", 3, "--seeds", 2, "--epochs", 3, "--json"
+    )
+    assert status == 0, err
+    found = json.loads(out)
+    assert [(f["seed"], f["fold"]) for f in found["folds"]] == [
+        (s, f) for s in (0, 1) for f in range(3)
+    ]
+    assert len({fold["fingerprint"] for fold in found["folds"]}) == 6
+    rmse = [fold["rmse"] for fold in found["folds"]]
+    assert found["mean"]["rmse"] == pytest.approx(sum(rmse) / 6)
+    assert found["deviation"]["rmse"] > 0
+    assert "fold 3/3, seed 1" in err
+    again = json.loads(
+        run("cv", path, "--target", "y", "--folds", 3, "--epochs", 3, "--json", "-q")[1]
+    )
+    assert again["folds"] == found["folds"][:3]
+    status, _, err = run("cv", path, "--target", "y", "--folds", 1)
+    assert (status, "--folds is a number from 2 up" in err) == (2, True)
+
+
+def test_folds_cut_the_table_into_parts(tmp_path):
+    path = table(tmp_path / "t.csv", 50)
+    recipe = Recipe(target="y", epochs=1)
+    tests = [prepare(recipe, path, (i, 4)).parts["test"][0] for i in range(4)]
+    assert sum(map(len, tests)) == 50
+
+
+def test_evaluation_shows_the_confusion_matrix(run, tmp_path):
+    lines = [f"{i % 3},{i % 7},{'abc'[i % 3]}" for i in range(120)]
+    path = write(tmp_path / "t.csv", "\n".join(["x,z,y", *lines]))
+    run("train", path, "--target", "y", "--epochs", 40, "-q")
+    status, out, _ = run("evaluate", "model.onefold", path)
+    assert status == 0
+    assert "120 rows: accuracy 100.0%" in out
+    assert [line.split() for line in out.splitlines()[2:]] == [
+        ["a", "40", "0", "0"], ["b", "0", "40", "0"], ["c", "0", "0", "40"],
+    ]  # fmt: skip
+    found = json.loads(run("evaluate", "model.onefold", path, "--json")[1])
+    assert found["confusion"] == [[40, 0, 0], [0, 40, 0], [0, 0, 40]]
+    assert found["f1_macro"] == 1
+
+
+def test_parquet_and_queries(run, tmp_path):
+    path = table(tmp_path / "t.csv", 90)
+    duckdb.sql(f"copy (select * from read_csv('{path}')) to '{tmp_path}/t.parquet'")
+    prints = set()
+    for source, options in (
+        (path, []),
+        (tmp_path / "t.parquet", []),
+        (path, ["--sql", "select * from data"]),
+    ):
+        status, out, err = run("train", source, "--target", "y", "--epochs", 2, "--json", *options)
+        assert status == 0, err
+        prints.add(json.loads(out)["fingerprint"])
+    assert len(prints) == 1

@@ -12,6 +12,7 @@ import typer
 import onefold
 from onefold import _native
 from onefold.cli import output
+from onefold.cli.options import whole, with_recipe
 from onefold.cli.recipe import Recipe, follow, numbered, prepare
 
 app = typer.Typer(
@@ -22,7 +23,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_DEFAULT = Recipe(target="")
 
 Table = Annotated[
     str,
@@ -52,51 +52,14 @@ def _main(
 
 
 @app.command()
+@with_recipe
 def train(
     table: Table,
-    target: Annotated[str, typer.Option(metavar="COL", help="Column to predict.")],
+    recipe: Recipe,
     output_path: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Where the model goes.")
     ] = Path("model.onefold"),
-    task: Annotated[
-        str | None, typer.Option(help="regression, binary or classes; found out by default.")
-    ] = None,
-    hidden: Annotated[str, typer.Option(help="Neurons of the hidden layers.")] = "64,64",
-    activation: Annotated[str, typer.Option(help="Of the hidden layers.")] = _DEFAULT.activation,
-    dropout: Annotated[float, typer.Option(help="After each hidden layer.")] = 0.0,
-    loss: Annotated[str | None, typer.Option(help="By default the one that fits the task.")] = None,
-    optimizer: Annotated[str, typer.Option(help="sgd, adam, adamw, ...")] = _DEFAULT.optimizer,
-    learning_rate: Annotated[float, typer.Option()] = _DEFAULT.learning_rate,
-    weight_decay: Annotated[float | None, typer.Option(help="The optimizer's by default.")] = None,
-    clip_global_norm: Annotated[float | None, typer.Option(help="Largest gradient norm.")] = None,
-    epochs: Annotated[int, typer.Option(help="At most.")] = _DEFAULT.epochs,
-    batch_size: Annotated[int, typer.Option(help="Rows of an update.")] = _DEFAULT.batch_size,
-    patience: Annotated[
-        int, typer.Option(help="Epochs without a better validation loss; 0 for all epochs.")
-    ] = 20,
-    stop_below: Annotated[float | None, typer.Option(help="Training loss to stop at.")] = None,
     time_limit: Annotated[float | None, typer.Option(metavar="SECONDS")] = None,
-    seed: Annotated[int, typer.Option(help="Of the split, the weights and the order.")] = 0,
-    validation: Annotated[float, typer.Option(help="Share of the rows.")] = _DEFAULT.validation,
-    test: Annotated[float, typer.Option(help="Share of the rows.")] = _DEFAULT.test,
-    drop: Annotated[
-        list[str] | None, typer.Option(metavar="COL", help="Leave a column out.")
-    ] = None,
-    numeric: Annotated[
-        list[str] | None, typer.Option(metavar="COL", help="Take as a number.")
-    ] = None,
-    categorical: Annotated[
-        list[str] | None, typer.Option(metavar="COL", help="Take as a category.")
-    ] = None,
-    sql: Annotated[
-        str | None, typer.Option(metavar="QUERY", help="A query over the table, called data in it.")
-    ] = None,
-    table_format: Annotated[
-        str | None, typer.Option("--format", help="csv, parquet, json, sqlite, duckdb or idx.")
-    ] = None,
-    delimiter: Annotated[str | None, typer.Option(help="Found out by default.")] = None,
-    no_header: Annotated[bool, typer.Option("--no-header", help="Columns are c0, c1, ...")] = False,
-    encoding: Annotated[str, typer.Option(help="Of the file.")] = "utf-8",
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Budget such as 200MB.")
     ] = None,
@@ -108,33 +71,6 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a network on a table and save it."""
-    recipe = Recipe(
-        target=target,
-        task=task,
-        hidden=_widths(hidden),
-        activation=activation,
-        dropout=dropout,
-        loss=loss,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        clip_global_norm=clip_global_norm,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-        patience=patience or None,
-        stop_below=stop_below,
-        validation=validation,
-        test=test,
-        drop=tuple(drop or ()),
-        numeric=tuple(numeric or ()),
-        categorical=tuple(categorical or ()),
-        sql=sql,
-        format=table_format,
-        delimiter="\t" if delimiter in ("tab", "\\t") else delimiter,
-        header=not no_header,
-        encoding=encoding,
-    )
     log = output.Log(quiet=quiet)
     output.check_writable(output_path)
     prepared = prepare(recipe, table)
@@ -143,12 +79,12 @@ def train(
         recipe,
         prepared,
         memory=memory,
-        micro_batch=micro_batch if micro_batch == "auto" else _whole("--micro-batch", micro_batch),
+        micro_batch=micro_batch if micro_batch == "auto" else whole("--micro-batch", micro_batch),
         threads=threads,
         time_limit=time_limit,
         checkpoint=checkpoint,
         resume=resume,
-        callbacks=() if quiet else (output.progress(epochs),),
+        callbacks=() if quiet else (output.progress(recipe.epochs),),
     )
     trained.network.save(output_path)
     result = {
@@ -159,6 +95,43 @@ def train(
         "test": trained.scores,
     }
     output.result(result, as_json, lambda: output.trained(trained, output_path))
+
+
+@app.command()
+@with_recipe
+def cv(
+    table: Table,
+    recipe: Recipe,
+    folds: Annotated[int, typer.Option(help="Parts, each of which is the test set once.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Times that it is done, with seeds one apart.")] = 1,
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Cross-validate: train on all parts of a table but one, and measure on that one."""
+    if folds < 2:
+        raise onefold.OptionError(f"--folds is a number from 2 up, not {folds}")
+    if seeds < 1:
+        raise onefold.OptionError(f"--seeds is a number from 1 up, not {seeds}")
+    log = output.Log(quiet=quiet)
+    found: list[dict[str, Any]] = []
+    for seed in range(recipe.seed, recipe.seed + seeds):
+        for fold in range(folds):
+            seeded = replace(recipe, seed=seed)
+            trained = follow(seeded, prepare(seeded, table, (fold, folds)), threads=threads)
+            fingerprint = trained.network.fingerprint()
+            found.append({"fold": fold, "seed": seed, "fingerprint": fingerprint, **trained.scores})
+            figures = ", ".join(f"{name} {value:.4g}" for name, value in trained.scores.items())
+            log.line(
+                f"fold {fold + 1}/{folds}, seed {seed}: {figures}, fingerprint {fingerprint[:8]}"
+            )
+    result = output.cross_validated(found)
+
+    def show() -> None:
+        for name, mean in result["mean"].items():
+            print(f"{name.replace('_', ' ')}: {mean:.4g} ± {result['deviation'][name]:.2g}")
+
+    output.result(result, as_json, show)
 
 
 @app.command()
@@ -209,10 +182,8 @@ def predict(
 def evaluate(model: Model, table: Table, threads: Threads = None, as_json: Json = False) -> None:
     """Measure a model on a table that has the target."""
     loaded = output.load(model)
-    scores, rows = output.evaluate(loaded, table)
-    output.result(
-        {"rows": rows, **scores}, as_json, lambda: output.scores(scores, f"{rows:,} rows")
-    )
+    found = output.evaluate(loaded, table)
+    output.result(found, as_json, lambda: output.evaluated(loaded, found))
 
 
 @app.command()
@@ -253,18 +224,3 @@ def verify(model: Model, table: Table, threads: Threads = None, quiet: Quiet = F
         return
     print(f"different: the model has {before[:8]}, training again gave {now[:8]}")
     raise typer.Exit(1)
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    parts = [part for part in text.split(",") if part.strip()]
-    return tuple(_whole("--hidden", part) for part in parts)
-
-
-def _whole(option: str, text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise onefold.OptionError(f"{option} takes whole numbers from 1 up, not {text!r}")
-    return value

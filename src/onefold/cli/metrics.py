@@ -28,3 +28,36 @@ def scores(target: Target, network: Network, x: NDArray[Any], y: NDArray[Any]) -
         "accuracy": float((chosen == y).mean()),
         "cross_entropy": network.evaluate(x, y, loss="cross_entropy"),
     }
+
+
+def details(target: Target, network: Network, x: NDArray[Any], y: NDArray[Any]) -> dict[str, Any]:
+    """What `onefold evaluate` shows beside the scores, by scikit-learn's metrics.
+
+    Returns
+    -------
+    dict
+        For classes: "balanced_accuracy", "f1_macro", "roc_auc" (two classes, both present), and
+        "confusion": a row for each true class, a column for each predicted one. For a regression:
+        "median_absolute_error" and "explained_variance".
+    """
+    from sklearn import metrics
+
+    outputs = network.predict(x)
+    if target.task == "regression":
+        truth = y.astype(float) * target.scale + target.mean
+        predicted = outputs[:, 0].astype(float) * target.scale + target.mean
+        return {
+            "median_absolute_error": float(metrics.median_absolute_error(truth, predicted)),
+            "explained_variance": float(metrics.explained_variance_score(truth, predicted)),
+        }
+    chosen = (outputs.argmax(axis=1) if target.task == "classes" else outputs[:, 0] > 0).astype(int)
+    labels = np.arange(len(target.classes))
+    recalls = metrics.recall_score(y, chosen, labels=np.unique(y), average="macro", zero_division=0)
+    found: dict[str, Any] = {
+        "balanced_accuracy": float(recalls),
+        "f1_macro": float(metrics.f1_score(y, chosen, average="macro", zero_division=0)),
+    }
+    if target.task == "binary" and len(np.unique(y)) == 2:
+        found["roc_auc"] = float(metrics.roc_auc_score(y, outputs[:, 0]))
+    found["confusion"] = metrics.confusion_matrix(y, chosen, labels=labels).tolist()
+    return found

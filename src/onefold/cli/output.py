@@ -25,6 +25,7 @@ from onefold.train.budget import format_size
 from onefold.train.callbacks import Progress
 
 _SHOWN = 40  # columns of a wide table
+_SHOWN_CLASSES = 12  # of a confusion matrix
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,12 @@ def result(values: dict[str, Any], as_json: bool, show: Callable[[], None]) -> N
 def scores(values: dict[str, float], what: str) -> None:
     """Figures of a model."""
     names = {"accuracy": "accuracy", "cross_entropy": "cross-entropy", "rmse": "RMSE"}
-    names |= {"mae": "mean absolute error", "r2": "R²"}
+    names |= {"mae": "mean absolute error", "r2": "R²", "roc_auc": "area under the ROC curve"}
+    names |= {"balanced_accuracy": "balanced accuracy", "f1_macro": "F1 (macro)"}
+    names |= {"median_absolute_error": "median absolute error"}
+    names |= {"explained_variance": "explained variance"}
     text = ", ".join(
-        f"{names[k]} {v:.1%}" if k == "accuracy" else f"{names[k]} {v:.4g}"
+        f"{names[k]} {v:.1%}" if "accuracy" in k else f"{names[k]} {v:.4g}"
         for k, v in values.items()
     )
     print(f"{what}: {text}")
@@ -185,7 +189,7 @@ def inspected(loaded: Loaded, path: Path) -> None:
     )
 
 
-def evaluate(loaded: Loaded, table: str) -> tuple[dict[str, float], int]:
+def evaluate(loaded: Loaded, table: str) -> dict[str, Any]:
     """Figures of a model on the rows of a table that have a target."""
     source = loaded.recipe.table(table)
     loaded.encoder.check(source.kinds)
@@ -200,7 +204,41 @@ def evaluate(loaded: Loaded, table: str) -> tuple[dict[str, float], int]:
     if not sum(map(len, columns)):
         raise TableError(f"no row of {table} has a target")
     x, y = np.concatenate(inputs), loaded.target.encode(np.concatenate(columns))
-    return metrics.scores(loaded.target, loaded.network, x, y), len(y)
+    known = (loaded.target, loaded.network, x, y)
+    return {"rows": len(y), **metrics.scores(*known), **metrics.details(*known)}
+
+
+def evaluated(loaded: Loaded, found: dict[str, Any]) -> None:
+    """What `onefold evaluate` shows: figures, and for classes the confusion matrix."""
+    figures = {k: v for k, v in found.items() if k not in ("rows", "confusion")}
+    scores(figures, f"{found['rows']:,} rows")
+    if "confusion" not in found:
+        return
+    classes = loaded.target.classes
+    shown = len(classes) <= _SHOWN_CLASSES
+    if not shown:
+        print(f"{len(classes)} classes: the confusion matrix is in --json")
+        return
+    cells = [["true \\ predicted", *classes]]
+    cells += [
+        [name, *(f"{n:,}" for n in row)]
+        for name, row in zip(classes, found["confusion"], strict=True)
+    ]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    for row in cells:
+        first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join([row[0].ljust(len(first)), *rest]))
+
+
+def cross_validated(folds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation of every score over the folds."""
+    names = [name for name in folds[0] if name not in ("fold", "seed", "fingerprint")]
+    values = {name: [fold[name] for fold in folds] for name in names}
+    return {
+        "folds": folds,
+        "mean": {name: float(np.mean(found)) for name, found in values.items()},
+        "deviation": {name: float(np.std(found)) for name, found in values.items()},
+    }
 
 
 def both_sides(p: NDArray[Any]) -> NDArray[Any]:

@@ -99,8 +99,10 @@ class Prepared:
         return skipped + self.encoder.notices
 
 
-def prepare(recipe: Recipe, source: Any) -> Prepared:
+def prepare(recipe: Recipe, source: Any, fold: tuple[int, int] | None = None) -> Prepared:
     """Read a table, split it and encode it; encoders learn from the training rows alone.
+
+    With `fold` (i, k) the test rows are the i-th of k parts, instead of the recipe's share.
 
     The table is read three times: its target, to split the rows; the training rows, to learn the
     encoding; all rows, to encode them.
@@ -119,9 +121,7 @@ def prepare(recipe: Recipe, source: Any) -> Prepared:
     target = data.Target.find(recipe.target, values, recipe.task)
     y = target.encode(values)
     classes = None if target.task == "regression" else y
-    test, validation, train = data.split(
-        len(y), (recipe.test, recipe.validation), recipe.seed, classes
-    )
+    test, validation, train = _split(recipe, len(y), classes, fold)
     if len(train) == 0:
         raise TableError(f"{table.name} has too few rows to train on: {len(y)}")
     if target.task == "regression":  # the scale, too, is learned from the training rows
@@ -138,6 +138,21 @@ def prepare(recipe: Recipe, source: Any) -> Prepared:
         len(column) - len(rows),
         table.digest(),
     )
+
+
+def _split(
+    recipe: Recipe, rows: int, classes: NDArray[Any] | None, fold: tuple[int, int] | None
+) -> list[NDArray[np.int64]]:
+    """Test, validation and training rows."""
+    if fold is None:
+        return data.split(rows, (recipe.test, recipe.validation), recipe.seed, classes)
+    place, count = fold
+    parts = data.split(rows, [1 / count] * (count - 1), recipe.seed, classes)
+    rest = np.sort(np.concatenate([part for i, part in enumerate(parts) if i != place]))
+    inner = data.split(
+        len(rest), (recipe.validation,), recipe.seed, None if classes is None else classes[rest]
+    )
+    return [parts[place], rest[inner[0]], rest[inner[1]]]
 
 
 def _learn(recipe: Recipe, table: data.Table, rows: NDArray[np.int64]) -> data.Encoder:
