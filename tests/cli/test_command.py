@@ -13,11 +13,12 @@ import sys
 import time
 
 import duckdb
+import numpy as np
 import pytest
 
 from onefold import _files, data
 from onefold.cli import main
-from onefold.cli.recipe import Recipe, prepare
+from onefold.cli.recipe import Recipe, follow, prepare
 
 PENGUINS = str(data.PENGUINS)
 FAST = ["--epochs", "3", "--quiet"]
@@ -398,3 +399,28 @@ def test_parquet_and_queries(run, tmp_path):
         assert status == 0, err
         prints.add(json.loads(out)["fingerprint"])
     assert len(prints) == 1
+
+
+def test_rows_in_a_file_train_to_the_same_bits(tmp_path):
+    path = table(tmp_path / "t.csv", 5000)
+    recipe = Recipe(target="y", epochs=2)
+    within, beyond = prepare(recipe, path), prepare(recipe, path, memory="100kB")
+    assert not isinstance(within.parts["train"][0], np.memmap)
+    assert isinstance(beyond.parts["train"][0], np.memmap)
+    for part, (x, y) in within.parts.items():
+        np.testing.assert_array_equal(x, beyond.parts[part][0])
+        np.testing.assert_array_equal(y, beyond.parts[part][1])
+    prints = {follow(recipe, prepared).network.fingerprint() for prepared in (within, beyond)}
+    assert len(prints) == 1
+
+
+def test_no_room_for_the_rows(run, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    path = table(tmp_path / "t.csv", 5000)
+    status, _, err = run("train", path, "--target", "y", "--memory", "100kB")
+    assert status == 2
+    assert "No space left on device; point TMPDIR at a larger disk" in err
+    assert not (tmp_path / "model.onefold").exists()

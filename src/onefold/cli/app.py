@@ -73,7 +73,7 @@ def train(
     """Train a network on a table and save it."""
     log = output.Log(quiet=quiet)
     output.check_writable(output_path)
-    prepared = prepare(recipe, table)
+    prepared = prepare(recipe, table, memory=memory)
     log.table(prepared)
     trained = follow(
         recipe,

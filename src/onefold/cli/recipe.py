@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from onefold.data.table import Chunk
 from onefold.data.target import present_rows
 from onefold.network import Network
 from onefold.nn.layers import Dense, Dropout, Layer
+from onefold.train.budget import parse_size
 from onefold.train.callbacks import Callback, History
 
 
@@ -99,10 +102,17 @@ class Prepared:
         return skipped + self.encoder.notices
 
 
-def prepare(recipe: Recipe, source: Any, fold: tuple[int, int] | None = None) -> Prepared:
+def prepare(
+    recipe: Recipe,
+    source: Any,
+    fold: tuple[int, int] | None = None,
+    memory: int | float | str | None = None,
+) -> Prepared:
     """Read a table, split it and encode it; encoders learn from the training rows alone.
 
     With `fold` (i, k) the test rows are the i-th of k parts, instead of the recipe's share.
+    Where the encoded rows would take more than half of `memory`, they go into a memory-mapped file in
+    the system's folder for temporary files, which is removed when they are no longer used.
 
     The table is read three times: its target, to split the rows; the training rows, to learn the
     encoding; all rows, to encode them.
@@ -130,7 +140,10 @@ def prepare(recipe: Recipe, source: Any, fold: tuple[int, int] | None = None) ->
     encoder = _learn(recipe, table, rows[train])
     named = {"train": train, "validation": validation, "test": test}
     parts = {name: part for name, part in named.items() if len(part)}
-    inputs = _encode(table, encoder, {name: rows[part] for name, part in parts.items()})
+    places = {name: rows[part] for name, part in parts.items()}
+    size = 4 * encoder.width * sum(map(len, places.values()))
+    mapped = memory is not None and size > parse_size(memory) // 2
+    inputs = _encode(table, encoder, places, _mapped if mapped else _in_memory)
     return Prepared(
         encoder,
         target,
@@ -168,10 +181,13 @@ def _learn(recipe: Recipe, table: data.Table, rows: NDArray[np.int64]) -> data.E
 
 
 def _encode(
-    table: data.Table, encoder: data.Encoder, parts: Mapping[str, NDArray[np.int64]]
+    table: data.Table,
+    encoder: data.Encoder,
+    parts: Mapping[str, NDArray[np.int64]],
+    empty: Callable[[int, int], NDArray[np.float32]],
 ) -> dict[str, NDArray[np.float32]]:
     """Encoded rows (ascending) of every part."""
-    out = {name: np.empty((len(rows), encoder.width), np.float32) for name, rows in parts.items()}
+    out = {name: empty(len(rows), encoder.width) for name, rows in parts.items()}
     done = dict.fromkeys(parts, 0)
     for first, chunk in numbered(table, [column.name for column in encoder.columns]):
         encoded = encoder.encode(chunk, first)
@@ -180,6 +196,26 @@ def _encode(
             out[name][done[name] : done[name] + len(chosen)] = encoded[chosen]
             done[name] += len(chosen)
     return out
+
+
+def _in_memory(rows: int, width: int) -> NDArray[np.float32]:
+    return np.empty((rows, width), np.float32)
+
+
+def _mapped(rows: int, width: int) -> NDArray[np.float32]:
+    """An array in a file that has no name any more, so that it goes with the last who uses it."""
+    with tempfile.TemporaryFile(prefix="onefold-") as file:
+        try:
+            if hasattr(os, "posix_fallocate"):  # says at once where there is no room
+                os.posix_fallocate(file.fileno(), 0, 4 * rows * width)
+            else:
+                file.truncate(4 * rows * width)
+        except OSError as error:
+            raise TableError(
+                f"no room for {4 * rows * width:,} bytes of encoded rows in {tempfile.gettempdir()}: "
+                f"{error.strerror}; point TMPDIR at a larger disk, or give more --memory"
+            ) from error
+        return np.memmap(file, np.float32, "r+", shape=(rows, width))
 
 
 def numbered(table: data.Table, names: Iterable[str]) -> Iterator[tuple[int, Chunk]]:

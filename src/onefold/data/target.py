@@ -14,7 +14,7 @@ from onefold.data.statistics import Numbers, number_text, parse_numbers
 from onefold.data.table import Column
 
 TASKS = ("regression", "binary", "classes")
-#: Whole numbers with no more than so many values are taken as classes.
+#: Whole numbers with no more than so many values are taken as classes; in large tables five times as many.
 _MAX_WHOLE_CLASSES = 20
 
 
@@ -125,6 +125,7 @@ def _guess(rows: int, distinct: list[str], values: NDArray[np.float64] | None) -
         return "binary"
     whole = values is not None and bool((values == np.floor(values)).all())
     few = len(distinct) <= _MAX_WHOLE_CLASSES and len(distinct) * 5 <= rows
+    few = few or (len(distinct) <= 5 * _MAX_WHOLE_CLASSES and len(distinct) * 1000 <= rows)
     return "classes" if values is None or (whole and few) else "regression"
 
 
