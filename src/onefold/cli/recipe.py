@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onefold import data, optim
 from onefold._errors import OptionError, TableError
 from onefold.cli import metrics
-from onefold.data.table import Chunk
+from onefold.data.columns import Chunk
 from onefold.data.target import present_rows
 from onefold.network import Network
 from onefold.nn.layers import Dense, Dropout, Layer

@@ -5,9 +5,10 @@
 
 from pathlib import Path
 
+from onefold.data.columns import read_idx
 from onefold.data.encoder import Encoder, EncoderFit
 from onefold.data.split import split
-from onefold.data.table import Table, read_idx
+from onefold.data.table import Table
 from onefold.data.target import Target
 
 __all__ = ["PENGUINS", "Encoder", "EncoderFit", "Table", "Target", "read_idx", "split"]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from onefold import _native
 from onefold._errors import TableError, nearest
+from onefold.data.columns import Chunk, Column
 from onefold.data.statistics import (
     MAX_CATEGORIES,
     ColumnFit,
@@ -22,7 +23,6 @@ from onefold.data.statistics import (
     parse_dates,
     parse_numbers,
 )
-from onefold.data.table import Chunk, Column
 
 Inputs = NDArray[np.float32]
 _DAY = 86_400e6  # microseconds

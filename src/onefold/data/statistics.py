@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onefold._errors import TableError
-from onefold.data.table import Column
+from onefold.data.columns import Column
 
 #: More categories than this, and the rarer ones share the place of unseen values.
 MAX_CATEGORIES = 64

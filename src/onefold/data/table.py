@@ -11,7 +11,6 @@ import csv
 import glob
 import gzip
 import hashlib
-import itertools
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,16 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onefold._errors import OptionError, TableError, nearest
-
-#: Cells that mean "no value", in lower case and without surrounding blanks.
-MISSING = frozenset({"", "na", "nan", "null", "none", "n/a", "-", "?", "<na>", "#n/a"})
-#: A piece of a column: float64 with NaN for missing (numbers, or microseconds since 1970), or text,
-#: object with None for missing.
-Column = NDArray[Any]
-Chunk = dict[str, Column]
+from onefold._errors import OptionError, TableError, nearest, unknown
+from onefold.data.columns import (
+    MISSING,
+    Chunk,
+    Column,
+    check_unique,
+    duckdb_cast,
+    duckdb_kind,
+    from_arrow,
+    from_frame,
+    from_idx,
+    from_objects,
+    kind_of,
+    plain,
+)
 
 _SUFFIXES = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".tab": "csv", ".train": "csv", ".test": "csv", ".data": "csv",
@@ -98,8 +103,6 @@ class Table:
         if delimiter is not None and len(delimiter) != 1:
             raise TableError(f"the delimiter is one character, not {delimiter!r}")
         if format is not None and format not in FORMATS:
-            from onefold._errors import unknown
-
             raise unknown("format", format, FORMATS)
         self.name = (
             sql
@@ -117,7 +120,7 @@ class Table:
         if self.files:
             kind = format or _format_of(self.files[0])
         if kind == "idx":
-            self._from_arrays(_idx(self.files[0]))
+            self._from_arrays(from_idx(self.files[0]))
         elif kind == "sqlite":
             self._from_sqlite(sql)
         elif kind == "frame":
@@ -125,7 +128,7 @@ class Table:
                 raise OptionError(
                     "a query over a data frame is not supported; filter the frame itself"
                 )
-            self._from_arrays(_frame(source))
+            self._from_arrays(from_frame(source))
         else:
             self._from_duckdb(kind, sql)
         if not self.kinds:
@@ -188,8 +191,8 @@ class Table:
     # Kinds of sources.
 
     def _from_arrays(self, columns: Mapping[str, Column]) -> None:
-        kinds = {name: _kind_of(column) for name, column in columns.items()}
-        arrays = {name: _plain(column, kinds[name]) for name, column in columns.items()}
+        kinds = {name: kind_of(column) for name, column in columns.items()}
+        arrays = {name: plain(column, kinds[name]) for name, column in columns.items()}
         lengths = {len(column) for column in arrays.values()}
         if len(lengths) > 1:
             raise TableError(f"the columns have different lengths: {sorted(lengths)}")
@@ -220,7 +223,7 @@ class Table:
                 sample = cursor.fetchmany(1000)
         except sqlite3.Error as error:
             raise TableError(f"could not read {path}: {error}") from error
-        _unique(names, str(path))
+        check_unique(names, str(path))
         query = sql
         kinds = {}
         for place, name in enumerate(names):
@@ -236,7 +239,7 @@ class Table:
                 while rows := cursor.fetchmany(_ROWS):
                     columns = list(zip(*rows, strict=True))
                     yield {
-                        name: _objects(columns[place], kinds[name])
+                        name: from_objects(columns[place], kinds[name])
                         for place, name in enumerate(names)
                     }
 
@@ -276,10 +279,12 @@ class Table:
         )
         if kind == "csv" and self._header:
             self._check_header(given)
-        _unique(names, self.name or "")
+        check_unique(names, self.name or "")
         types = [str(row[1]) for row in described]
-        self.kinds = {name: _duckdb_kind(type_) for name, type_ in zip(names, types, strict=True)}
-        casts = ", ".join(_cast(name, type_) for name, type_ in zip(given, types, strict=True))
+        self.kinds = {name: duckdb_kind(type_) for name, type_ in zip(names, types, strict=True)}
+        casts = ", ".join(
+            duckdb_cast(name, type_) for name, type_ in zip(given, types, strict=True)
+        )
         final = f"select {casts} from ({query}) as t"
 
         def read() -> Iterator[Chunk]:
@@ -288,7 +293,7 @@ class Table:
             with self._duckdb_errors(), connect() as database:
                 for batch in nanoarrow.c_array_stream(database.sql(final)):
                     yield {
-                        name: _from_arrow(batch.child(i), self.kinds[name])
+                        name: from_arrow(batch.child(i), self.kinds[name])
                         for i, name in enumerate(names)
                     }
 
@@ -343,7 +348,7 @@ class Table:
             name.strip() for name in next(csv.reader([self._first_line()], delimiter=delimiter), [])
         ]
         if len(cells) == len(found):
-            _unique(cells, self.name or "")
+            check_unique(cells, self.name or "")
 
     def _duckdb_errors(self) -> _Errors:
         return _Errors(self.name or "the table", self._encoding, self._diagnose)
@@ -452,178 +457,5 @@ def _format_of(path: Path) -> str:
     return _SUFFIXES.get(Path(name).suffix, "csv")
 
 
-def _unique(names: Sequence[str], where: str) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise TableError(
-                f"{where} has two columns called {name!r}; rename one, or say --no-header"
-            )
-        seen.add(name)
-
-
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-_NUMBERS = re.compile(r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|REAL|DECIMAL.*)$")
-
-
-def _duckdb_kind(type_: str) -> str:
-    if _NUMBERS.match(type_):
-        return "number"
-    return "date" if type_.startswith(("DATE", "TIMESTAMP")) else "text"
-
-
-def _cast(name: str, type_: str) -> str:
-    column, kind = f"t.{_quoted(name)}", _duckdb_kind(type_)
-    if kind == "date":
-        return f"cast(epoch_us(cast({column} as timestamp)) as double)"
-    return f"cast({column} as {'varchar' if kind == 'text' else 'double'})"
-
-
-def _from_arrow(array: Any, kind: str) -> Column:
-    """A numpy column from an Arrow array of doubles or strings."""
-    view = array.view()
-    offset, length = array.offset, array.length
-    valid = None
-    if array.null_count and view.buffer(0).size_bytes:
-        bits = np.unpackbits(np.frombuffer(view.buffer(0), np.uint8), bitorder="little")
-        valid = bits[offset : offset + length].astype(bool)
-    if kind != "text":
-        numbers = np.frombuffer(view.buffer(1), np.float64)[offset : offset + length].copy()
-        if valid is not None:
-            numbers[~valid] = np.nan
-        return numbers
-    ends = np.frombuffer(view.buffer(1), np.int32)[offset : offset + length + 1].tolist()
-    data = bytes(view.buffer(2))
-    out = np.empty(length, dtype=object)
-    if data.isascii():
-        text = data.decode("ascii")
-        cells = [text[a:b].strip() for a, b in itertools.pairwise(ends)]
-    else:
-        cells = [data[a:b].decode("utf-8").strip() for a, b in itertools.pairwise(ends)]
-    out[:] = [None if cell.lower() in MISSING else cell for cell in cells]
-    if valid is not None:
-        out[~valid] = None
-    return out
-
-
-def _frame(source: Any) -> dict[str, Column]:
-    """Columns of a data frame (through narwhals), or of a mapping."""
-    if isinstance(source, Mapping):
-        columns = {str(name): np.asarray(values) for name, values in source.items()}
-    elif isinstance(source, np.ndarray):
-        if source.ndim != 2:
-            raise TableError(f"an array is a table of shape (rows, columns), not {source.shape}")
-        columns = {f"c{i}": source[:, i] for i in range(source.shape[1])}
-    else:
-        import narwhals
-
-        try:
-            frame = narwhals.from_native(source, eager_only=True)
-        except TypeError as error:
-            raise TableError(
-                f"{type(source).__name__} is not a table: pass a path, a data frame, or columns by name"
-            ) from error
-        _unique([str(name) for name in frame.columns], "the data frame")
-        columns = {str(name): frame[name].to_numpy() for name in frame.columns}
-    for name, column in columns.items():
-        if column.ndim != 1:
-            raise TableError(
-                f"column {name!r} has {column.ndim} dimensions; pass one value for each row"
-            )
-    return columns
-
-
-def _kind_of(column: Column) -> str:
-    if column.dtype.kind in "fiu":
-        return "number"
-    if column.dtype.kind == "b":
-        return "text"
-    if column.dtype.kind == "M":
-        return "date"
-    values = [v for v in column.tolist() if v is not None and v == v]
-    if values and all(
-        isinstance(v, int | float | np.number) and not isinstance(v, bool) for v in values
-    ):
-        return "number"
-    return "text"
-
-
-def _plain(column: Column, kind: str) -> Column:
-    if kind == "date" and column.dtype.kind == "M":
-        micros = column.astype("datetime64[us]")
-        out = micros.astype(np.int64).astype(np.float64)
-        out[np.isnat(micros)] = np.nan
-        return out
-    return _objects(column.tolist(), kind)
-
-
-def _objects(values: Sequence[Any], kind: str) -> Column:
-    """Python values as a column."""
-    if kind != "text":
-        try:
-            return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
-        except (TypeError, ValueError):
-            kind = "text"  # a database that keeps text in a column of numbers
-    out = np.empty(len(values), dtype=object)
-    cells = [None if v is None or v != v else _text(v) for v in values]
-    out[:] = [None if cell is None or cell.lower() in MISSING else cell for cell in cells]
-    return out
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool | np.bool_) else str(value).strip()
-
-
-def _idx(path: Path) -> dict[str, Column]:
-    """Pixels of IDX images as columns p0, p1, ..., and the labels file beside them as "label"."""
-    pixels = read_idx(path)
-    if pixels.ndim == 1:
-        return {"label": pixels}
-    flat = pixels.reshape(len(pixels), -1)
-    columns: dict[str, Column] = {f"p{i}": flat[:, i] for i in range(flat.shape[1])}
-    beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
-    if beside != path and beside.exists():
-        columns["label"] = read_idx(beside)
-    return columns
-
-
-def read_idx(path: str | Path) -> NDArray[np.uint8]:
-    """An array of bytes from an IDX file, gzipped or not, such as Fashion-MNIST's.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    array of uint8
-        (rows,) for labels, (rows, height, width) for images.
-
-    Raises
-    ------
-    TableError
-        Not there, not IDX, of another type than bytes, or cut short.
-    """
-    try:
-        content = Path(path).read_bytes()
-        content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except (OSError, EOFError) as error:
-        raise TableError(
-            f"could not read {path}: {getattr(error, 'strerror', None) or error}"
-        ) from error
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != 8:
-        raise TableError(f"{path} is not an IDX file of bytes")
-    start = 4 + 4 * content[3]
-    shape = np.frombuffer(content[4:start], ">i4")
-    if len(shape) != content[3] or len(content) - start != int(np.prod(shape)):
-        raise TableError(
-            f"{path} is cut short: its header promises {' x '.join(map(str, shape))} bytes"
-        )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

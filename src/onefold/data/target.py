@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onefold._errors import OptionError, TableError, unknown
+from onefold.data.columns import Column
 from onefold.data.statistics import Numbers, number_text, parse_numbers
-from onefold.data.table import Column
 
 TASKS = ("regression", "binary", "classes")
 #: Whole numbers with no more than so many values are taken as classes; in large tables five times as many.
