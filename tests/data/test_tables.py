@@ -332,3 +332,28 @@ def test_a_split_has_its_shares_of_every_class():
     again, other = (split(100, [0.6, 0.2], seed=seed, classes=classes) for seed in (1, 2))
     assert [part.tolist() for part in again] == [part.tolist() for part in parts]
     assert other[0].tolist() != parts[0].tolist()
+
+
+def test_a_database_may_keep_text_among_numbers(tmp_path):
+    path = tmp_path / "late.sqlite"
+    with sqlite3.connect(path) as database:
+        database.execute("create table t (a, b)")
+        database.executemany("insert into t values (?, ?)", [(i, i) for i in range(2000)])
+        database.execute("insert into t values ('late', 7)")
+    database.close()
+    table = Table(path)
+    assert table.kinds == {"a": "text", "b": "number"}
+    assert table.column("a").tolist()[-2:] == ["1999", "late"]
+
+
+def test_only_the_columns_that_are_wanted_are_read(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n" + "1,a\n" * 5)
+    assert [list(chunk) for chunk in Table(path).chunks(["y"])] == [["y"]]
+
+
+def test_words_like_infinity_are_words_in_any_pieces():
+    cells = {"c": ["inf", "nan", "inf", "x", "y", "x"]}
+    whole = learn(cells).to_config()
+    assert whole["columns"][0]["kind"] == "categorical"
+    assert learn(cells, 3).to_config() == whole

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import onefold
-from onefold import _native
+from onefold import _files, _native
 from onefold.cli import output
 from onefold.cli.options import whole, with_recipe
 from onefold.cli.recipe import Recipe, follow, numbered, prepare
@@ -182,7 +182,7 @@ def predict(
 def evaluate(model: Model, table: Table, threads: Threads = None, as_json: Json = False) -> None:
     """Measure a model on a table that has the target."""
     loaded = output.load(model)
-    found = output.evaluate(loaded, table)
+    found = output.evaluate(loaded, table, threads)
     output.result(found, as_json, lambda: output.evaluated(loaded, found))
 
 
@@ -192,7 +192,7 @@ def inspect(model: Model, as_json: Json = False) -> None:
     loaded = output.load(model)
     description: dict[str, Any] = {
         "fingerprint": loaded.network.fingerprint(),
-        "arithmetic": 1,
+        "arithmetic": _files.ARITHMETIC,
         "layers": [repr(layer) for layer in loaded.network.layers],
         "parameters": loaded.network.parameter_count,
         **loaded.network.extra,
@@ -206,18 +206,16 @@ def verify(model: Model, table: Table, threads: Threads = None, quiet: Quiet = F
     loaded = output.load(model)
     record = loaded.network.extra["record"]
     log = output.Log(quiet=quiet)
-    prepared = prepare(loaded.recipe, table)
-    if prepared.digest != record["table_sha256"]:
-        log.line("the table is not the one that the model was trained on (its SHA-256 differs)")
-    recipe = loaded.recipe
     if record["stopped"] == "time_limit":
         raise onefold.OptionError(
             "the model's training was ended by its time limit, which cannot be repeated"
         )
-    trained = follow(
-        replace(recipe), prepared, threads=threads,
-        callbacks=() if quiet else (output.progress(recipe.epochs),),
-    )  # fmt: skip
+    recipe = loaded.recipe
+    prepared = prepare(recipe, table)
+    if prepared.digest != record["table_sha256"]:
+        log.line("the table is not the one that the model was trained on (its SHA-256 differs)")
+    callbacks = () if quiet else (output.progress(recipe.epochs),)
+    trained = follow(recipe, prepared, threads=threads, callbacks=callbacks)
     before, now = loaded.network.fingerprint(), trained.network.fingerprint()
     if before == now:
         print(f"equal: {now[:8]} ({now})")

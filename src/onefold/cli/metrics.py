@@ -11,9 +11,11 @@ from onefold.data import Target
 from onefold.network import Network
 
 
-def scores(target: Target, network: Network, x: NDArray[Any], y: NDArray[Any]) -> dict[str, float]:
+def scores(
+    target: Target, network: Network, x: NDArray[Any], y: NDArray[Any], threads: int | None = None
+) -> dict[str, float]:
     """Accuracy and cross-entropy, or root mean squared error, mean absolute error and R²."""
-    outputs = network.predict(x)
+    outputs = network.predict(x, threads=threads)
     if target.task == "regression":
         error = (outputs[:, 0].astype(float) - y) * target.scale
         spread = float(((y - y.mean(dtype=float)) ** 2).sum()) * target.scale**2
@@ -26,11 +28,13 @@ def scores(target: Target, network: Network, x: NDArray[Any], y: NDArray[Any]) -
     chosen = outputs.argmax(axis=1) if target.task == "classes" else outputs[:, 0] > 0
     return {
         "accuracy": float((chosen == y).mean()),
-        "cross_entropy": network.evaluate(x, y, loss="cross_entropy"),
+        "cross_entropy": network.evaluate(x, y, loss="cross_entropy", threads=threads),
     }
 
 
-def details(target: Target, network: Network, x: NDArray[Any], y: NDArray[Any]) -> dict[str, Any]:
+def details(
+    target: Target, network: Network, x: NDArray[Any], y: NDArray[Any], threads: int | None = None
+) -> dict[str, Any]:
     """What `onefold evaluate` shows beside the scores, by scikit-learn's metrics.
 
     Returns
@@ -42,7 +46,7 @@ def details(target: Target, network: Network, x: NDArray[Any], y: NDArray[Any]) 
     """
     from sklearn import metrics
 
-    outputs = network.predict(x)
+    outputs = network.predict(x, threads=threads)
     if target.task == "regression":
         truth = y.astype(float) * target.scale + target.mean
         predicted = outputs[:, 0].astype(float) * target.scale + target.mean

@@ -189,7 +189,7 @@ def inspected(loaded: Loaded, path: Path) -> None:
     )
 
 
-def evaluate(loaded: Loaded, table: str) -> dict[str, Any]:
+def evaluate(loaded: Loaded, table: str, threads: int | None) -> dict[str, Any]:
     """Figures of a model on the rows of a table that have a target."""
     source = loaded.recipe.table(table)
     loaded.encoder.check(source.kinds)
@@ -204,7 +204,7 @@ def evaluate(loaded: Loaded, table: str) -> dict[str, Any]:
     if not sum(map(len, columns)):
         raise TableError(f"no row of {table} has a target")
     x, y = np.concatenate(inputs), loaded.target.encode(np.concatenate(columns))
-    known = (loaded.target, loaded.network, x, y)
+    known = (loaded.target, loaded.network, x, y, threads)
     return {"rows": len(y), **metrics.scores(*known), **metrics.details(*known)}
 
 

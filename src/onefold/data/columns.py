@@ -23,6 +23,7 @@ Chunk = dict[str, Column]
 
 
 def check_unique(names: Sequence[str], where: str) -> None:
+    """Refuse a name that stands twice."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -32,7 +33,8 @@ def check_unique(names: Sequence[str], where: str) -> None:
         seen.add(name)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as SQL takes it."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -40,13 +42,15 @@ _NUMBERS = re.compile(r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|REAL|D
 
 
 def duckdb_kind(type_: str) -> str:
+    """Kind of a column of a DuckDB type."""
     if _NUMBERS.match(type_):
         return "number"
     return "date" if type_.startswith(("DATE", "TIMESTAMP")) else "text"
 
 
 def duckdb_cast(name: str, type_: str) -> str:
-    column, kind = f"t.{_quoted(name)}", duckdb_kind(type_)
+    """SQL that turns a column into doubles or text, as `from_arrow` takes them."""
+    column, kind = f"t.{quoted(name)}", duckdb_kind(type_)
     if kind == "date":
         return f"cast(epoch_us(cast({column} as timestamp)) as double)"
     return f"cast({column} as {'varchar' if kind == 'text' else 'double'})"
@@ -107,6 +111,7 @@ def from_frame(source: Any) -> dict[str, Column]:
 
 
 def kind_of(column: Column) -> str:
+    """Kind of a numpy column."""
     if column.dtype.kind in "fiu":
         return "number"
     if column.dtype.kind == "b":
@@ -122,6 +127,9 @@ def kind_of(column: Column) -> str:
 
 
 def plain(column: Column, kind: str) -> Column:
+    """A piece of a numpy column as a `Column`."""
+    if kind == "number" and column.dtype.kind in "fiu":
+        return column.astype(np.float64)
     if kind == "date" and column.dtype.kind == "M":
         micros = column.astype("datetime64[us]")
         out = micros.astype(np.int64).astype(np.float64)
@@ -133,10 +141,7 @@ def plain(column: Column, kind: str) -> Column:
 def from_objects(values: Sequence[Any], kind: str) -> Column:
     """Python values as a column."""
     if kind != "text":
-        try:
-            return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
-        except (TypeError, ValueError):
-            kind = "text"  # a database that keeps text in a column of numbers
+        return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
     out = np.empty(len(values), dtype=object)
     cells = [None if v is None or v != v else _text(v) for v in values]
     out[:] = [None if cell is None or cell.lower() in MISSING else cell for cell in cells]

@@ -191,8 +191,7 @@ class ColumnFit:
         if column.dtype == object:
             present = np.array([cell is not None for cell in column.tolist()], dtype=bool)
             cells = column[present]
-            if self.numbers is not None:
-                self._try_numbers(cells, rows[present])
+            self._try_numbers(cells, rows[present])
         else:
             present = ~np.isnan(column)
             values = column[present]
@@ -205,29 +204,36 @@ class ColumnFit:
             self._add_numbers(values, rows[present])
             cells = number_text(values) if self._text else np.empty(0, object)
         self.present += int(present.sum())
-        if self._text and not self._overflow:
-            self._counts.update(cells.tolist())
-            self._overflow = len(self._counts) > _MOST_COUNTED
+        if self._text:
+            self._count(cells.tolist())
+
+    def _count(self, cells: list[str]) -> None:
+        """Count texts; once there are too many different ones, only those that are known."""
+        if len(self._counts) + len(cells) <= _MOST_COUNTED:
+            self._counts.update(cells)
+            return
+        for cell in cells:
+            if cell in self._counts or len(self._counts) < _MOST_COUNTED:
+                self._counts[cell] += 1
+            else:
+                self._overflow = True
 
     def _try_numbers(self, cells: Column, rows: NDArray[np.int64]) -> None:
         """Text that may be numbers, or dates."""
-        if not len(cells):
+        if self.numbers is None or not len(cells):
             return
-        if self.rows == len(rows) or self.numbers is None or self.numbers.count == 0:
+        if self.numbers.count == 0:
             self.is_date = _date(cells[0]) is not None
+        read = parse_dates if self.is_date else parse_numbers
         try:
-            read = parse_dates if self.is_date else parse_numbers
             values = read(self.name, cells, 0)
         except TableError:
+            values = np.array([math.nan])
+        if np.isfinite(values).all():
+            self._add_numbers(values, rows)
+        else:  # words, "inf" among them
             self.not_a_number = next((c for c in cells.tolist() if not _is_number(c)), cells[0])
             self.numbers, self.is_date = None, False
-            return
-        if not np.isfinite(values).all():
-            row = int(rows[np.argmax(~np.isfinite(values))])
-            raise TableError(
-                f"column {self.name!r} holds '{values[~np.isfinite(values)][0]}' in data row {row + 1}"
-            )
-        self._add_numbers(values, rows)
 
     def _add_numbers(self, values: NDArray[np.float64], rows: NDArray[np.int64]) -> None:
         if self.numbers is None or not len(values):

@@ -14,8 +14,9 @@ import hashlib
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from onefold.data.columns import (
     from_objects,
     kind_of,
     plain,
+    quoted,
 )
 
 _SUFFIXES = {
@@ -114,7 +116,7 @@ class Table:
         self._delimiter, self._header, self._encoding = delimiter, header, encoding
         self.files = _files(source) if isinstance(source, str | Path | list | tuple) else []
         self._stamps = [_stamp(path) for path in self.files]
-        self._open: Callable[[], Iterator[Chunk]]
+        self._open: Callable[[list[str]], Iterator[Chunk]]  # of the columns that are wanted
         self.kinds: dict[str, str]
         kind = "query" if source is None else "frame"
         if self.files:
@@ -151,8 +153,8 @@ class Table:
             A row cannot be read, or a file has changed since the table was opened.
         """
         wanted = list(self.kinds) if names is None else list(names)
-        for chunk in self._open():
-            yield {name: chunk[name] for name in wanted}
+        if wanted:
+            yield from self._open(wanted)
         for path, stamp in zip(self.files, self._stamps, strict=True):
             if _stamp(path) != stamp:
                 raise TableError(f"{path} has changed while it was read; start again")
@@ -192,56 +194,63 @@ class Table:
 
     def _from_arrays(self, columns: Mapping[str, Column]) -> None:
         kinds = {name: kind_of(column) for name, column in columns.items()}
-        arrays = {name: plain(column, kinds[name]) for name, column in columns.items()}
-        lengths = {len(column) for column in arrays.values()}
+        lengths = {len(column) for column in columns.values()}
         if len(lengths) > 1:
             raise TableError(f"the columns have different lengths: {sorted(lengths)}")
         self.kinds = kinds
         rows = lengths.pop() if lengths else 0
 
-        def read() -> Iterator[Chunk]:
+        def read(wanted: list[str]) -> Iterator[Chunk]:
             for first in range(0, rows, _ROWS):
-                yield {name: column[first : first + _ROWS] for name, column in arrays.items()}
+                part = slice(first, first + _ROWS)
+                yield {name: plain(columns[name][part], kinds[name]) for name in wanted}
 
         self._open = read
 
     def _from_sqlite(self, sql: str | None) -> None:
         path = self.files[0]
 
-        def connect() -> sqlite3.Connection:
-            return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        def rows(query: str) -> Iterator[tuple[list[str], list[Any]]]:
+            """Names of the columns with pieces of the rows."""
+            try:
+                with closing(
+                    sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+                ) as database:
+                    cursor = database.execute(query)
+                    names = [column[0] for column in cursor.description]
+                    yield names, []
+                    while piece := cursor.fetchmany(_ROWS):
+                        yield names, piece
+            except sqlite3.Error as error:
+                raise TableError(f"could not read {path}: {error}") from error
 
-        try:
-            with connect() as database:
-                if sql is None:
-                    found = [row[0] for row in database.execute(_SQLITE_TABLES)]
-                    if len(found) != 1:
-                        raise _ambiguous(path, found)
-                    sql = f'select * from "{found[0]}"'
-                cursor = database.execute(sql)
-                names = [column[0] for column in cursor.description]
-                sample = cursor.fetchmany(1000)
-        except sqlite3.Error as error:
-            raise TableError(f"could not read {path}: {error}") from error
+        def first_rows(query: str) -> tuple[list[str], list[Any]]:
+            pieces = list(rows(query))
+            return pieces[0][0], pieces[-1][1]
+
+        if sql is None:
+            found = [row[0] for row in first_rows(_SQLITE_TABLES)[1]]
+            if len(found) != 1:
+                raise _ambiguous(path, found)
+            sql = f"select * from {quoted(found[0])}"
+        names, _ = first_rows(f"select * from ({sql}) limit 0")
         check_unique(names, str(path))
+        # A column may hold anything, row by row: it is numbers where no row holds anything else.
+        typed = ", ".join(
+            f"max(typeof({quoted(n)}) in ('text', 'blob')), count({quoted(n)})" for n in names
+        )
+        (counts,) = first_rows(f"select {typed} from ({sql})")[1]
+        self.kinds = {
+            name: "number" if counts[2 * i + 1] and not counts[2 * i] else "text"
+            for i, name in enumerate(names)
+        }
         query = sql
-        kinds = {}
-        for place, name in enumerate(names):
-            values = [row[place] for row in sample if row[place] is not None]
-            kinds[name] = (
-                "number" if values and all(isinstance(v, int | float) for v in values) else "text"
-            )
-        self.kinds = kinds
 
-        def read() -> Iterator[Chunk]:
-            with connect() as database:
-                cursor = database.execute(query)
-                while rows := cursor.fetchmany(_ROWS):
-                    columns = list(zip(*rows, strict=True))
-                    yield {
-                        name: from_objects(columns[place], kinds[name])
-                        for place, name in enumerate(names)
-                    }
+        def read(wanted: list[str]) -> Iterator[Chunk]:
+            for _, piece in rows(f"select {', '.join(map(quoted, wanted))} from ({query})"):
+                if piece:
+                    columns = zip(wanted, zip(*piece, strict=True), strict=True)
+                    yield {name: from_objects(cells, self.kinds[name]) for name, cells in columns}
 
         self._open = read
 
@@ -258,7 +267,7 @@ class Table:
                     found = [row[0] for row in database.execute("show tables").fetchall()]
                 if len(found) != 1:
                     raise _ambiguous(self.files[0], found)
-                query = f'select * from "{found[0]}"'
+                query = f"select * from {quoted(found[0])}"
         else:
             query = (
                 f"select * from {self._scan(kind)}"
@@ -282,19 +291,21 @@ class Table:
         check_unique(names, self.name or "")
         types = [str(row[1]) for row in described]
         self.kinds = {name: duckdb_kind(type_) for name, type_ in zip(names, types, strict=True)}
-        casts = ", ".join(
-            duckdb_cast(name, type_) for name, type_ in zip(given, types, strict=True)
-        )
-        final = f"select {casts} from ({query}) as t"
+        casts = {
+            name: duckdb_cast(column, type_)
+            for name, column, type_ in zip(names, given, types, strict=True)
+        }
 
-        def read() -> Iterator[Chunk]:
+        def read(wanted: list[str]) -> Iterator[Chunk]:
             import nanoarrow
 
+            chosen = ", ".join(casts[name] for name in wanted)
             with self._duckdb_errors(), connect() as database:
-                for batch in nanoarrow.c_array_stream(database.sql(final)):
+                stream = database.sql(f"select {chosen} from ({query}) as t")
+                for batch in nanoarrow.c_array_stream(stream):
                     yield {
                         name: from_arrow(batch.child(i), self.kinds[name])
-                        for i, name in enumerate(names)
+                        for i, name in enumerate(wanted)
                     }
 
         self._open = read
@@ -317,18 +328,23 @@ class Table:
             "auto_type_candidates = ['BIGINT', 'DOUBLE', 'DATE', 'TIMESTAMP', 'VARCHAR']"
         )
         options.append("nullstr = [" + ", ".join(map(_literal, _texts(MISSING))) + "]")
-        options.append(f"delim = {_literal(self._delimiter or self._sniff())}")
+        self._delimiter = self._delimiter or self._sniff()
+        options.append(f"delim = {_literal(self._delimiter)}")
         if self._encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
             options.append(f"encoding = {_literal(self._encoding.lower())}")
         return f"read_csv({files}, {', '.join(options)})"
 
-    def _first_line(self) -> str:
-        with open(self.files[0], "rb") as file:
+    def _text(self, path: Path) -> IO[str]:
+        with open(path, "rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
-        opened = gzip.open if zipped else open
+        opened: Any = gzip.open if zipped else open
+        text: IO[str] = opened(path, "rt", encoding=self._encoding, errors="replace", newline="")
+        return text
+
+    def _first_line(self) -> str:
         try:
-            with opened(self.files[0], "rt", encoding=self._encoding, errors="replace") as file:
-                return str(file.readline()).strip("\ufeff\r\n")
+            with self._text(self.files[0]) as file:
+                return file.readline().strip("\ufeff\r\n")
         except LookupError as error:
             raise TableError(
                 f"unknown encoding {self._encoding!r}; try utf-8 or latin-1"
@@ -343,9 +359,10 @@ class Table:
 
     def _check_header(self, found: Sequence[str]) -> None:
         """Refuse a name that stands twice in the first line: DuckDB would give one of them another."""
-        delimiter = self._delimiter or self._sniff()
+        assert self._delimiter is not None
         cells = [
-            name.strip() for name in next(csv.reader([self._first_line()], delimiter=delimiter), [])
+            name.strip()
+            for name in next(csv.reader([self._first_line()], delimiter=self._delimiter), [])
         ]
         if len(cells) == len(found):
             check_unique(cells, self.name or "")
@@ -355,11 +372,10 @@ class Table:
 
     def _diagnose(self) -> None:
         """Where a CSV that DuckDB could make nothing of is ragged or has an open quote."""
-        delimiter = self._delimiter or self._sniff()
+        assert self._delimiter is not None
         for path in self.files:
-            opened = gzip.open if path.name.endswith(".gz") else open
-            with opened(path, "rt", encoding=self._encoding, errors="replace", newline="") as file:
-                reader = csv.reader(file, delimiter=delimiter, strict=True)
+            with self._text(path) as file:
+                reader = csv.reader(file, delimiter=self._delimiter, strict=True)
                 try:
                     width = 0
                     for row in reader:

@@ -147,8 +147,6 @@ class Budget:
     rows : int
         Rows whose order is kept (0: they run as they stand).
     threads : int
-    clipped : bool
-        Whether the norm of the whole gradient is needed.
     """
 
     program: Program

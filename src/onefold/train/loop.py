@@ -23,7 +23,8 @@ from onefold.train.session import Evaluator, Session, column
 from onefold.train.state import Parameters
 
 _SLICE_SECONDS = 0.1  # between looks at the clock, the keyboard and the progress bar
-_DONE, _TIME_UP, _NOT_FINITE = 0, 1, 2  # outcomes of the native call
+_NOT_FINITE = 2  # an outcome of the native call
+_SCALARS = 4096  # updates whose numbers are worked out at a time
 
 
 class Training:
@@ -71,7 +72,7 @@ class Training:
             callback.stop = False
             callback.on_train_begin()
         try:
-            with Interrupts(self.session.executor.stop) as self._interrupts:
+            with self._interrupts:
                 while not self.history.stopped and self.position.epoch < self.options.epochs:
                     self._epoch()
                 self.history.stopped = self.history.stopped or "epochs"
@@ -98,13 +99,15 @@ class Training:
             callback.on_epoch_begin(position.epoch)
         order = self._order(state.epochs)
         good = state.parameters.snapshot()
-        scalars = self.session.scalars(
-            self.updates_per_epoch - position.update,
-            self.options.epochs * self.updates_per_epoch,
-            self.updates_per_epoch,
-        )
-        first = position.update
+        end = first = position.update
         while position.update < self.updates_per_epoch:
+            if position.update == end:
+                first, end = end, min(end + _SCALARS, self.updates_per_epoch)
+                scalars = self.session.scalars(
+                    end - first,
+                    self.options.epochs * self.updates_per_epoch,
+                    self.updates_per_epoch,
+                )
             self._slice(order, scalars[position.update - first :], good)
             if self._stop_within_epoch():
                 return
