@@ -62,29 +62,16 @@ static bool all_within(nb::ndarray<nb::ro, nb::ndim<2>, nb::device::cpu> array, 
     } else if (width > 1 && array.stride(1) != 1) {
         throw std::invalid_argument("the columns must stand side by side");
     }
-    constexpr int64_t kPart = 1 << 18;  // bytes worth a task
-    const int64_t item = is_double ? 8 : 4;
-    const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(rows * width * item / kPart, 4096));
-    const auto* bytes = static_cast<const std::byte*>(array.data());
-    std::atomic<bool> all{true};
+    double within = 0;
+    Call call;
+    call.operand[0].data = &within;
+    call.operand[1] = {const_cast<void*>(array.data()), stride, width};
+    call.rows = rows;
+    call.numbers = &limit;
     nb::gil_scoped_release released;
     const FloatEnvironment environment;
-    const int threads = parts > 1 ? int(std::thread::hardware_concurrency()) : 1;
-    ThreadPool::shared().run(threads, parts, [&](int64_t part, int) {
-        const int64_t count = rows == 1 ? width : rows;
-        const int64_t begin = count * part / parts, end = count * (part + 1) / parts;
-        double within = 0;
-        Call call;
-        call.operand[0].data = &within;
-        call.operand[1].data = const_cast<std::byte*>(bytes + begin * (rows == 1 ? 1 : stride) * item);
-        call.operand[1].stride = stride;
-        call.operand[1].width = rows == 1 ? end - begin : width;
-        call.rows = rows == 1 ? 1 : end - begin;
-        call.numbers = &limit;
-        kernels[is_double](call);
-        if (within == 0) all = false;
-    });
-    return all;
+    kernels[is_double](call);
+    return within != 0;
 }
 
 // A 2-d array whose columns stand side by side, as a source of the given gather kernel.
@@ -319,6 +306,7 @@ static void bind_executor(nb::module_& m) {
 
 NB_MODULE(_core, m) {
     m.attr("PANEL") = kPanel;
+    m.attr("UPDATE_ROWS") = kUpdateRows;
     m.attr("MAX_THREADS") = ThreadPool::kMaxThreads;
     m.def("levels", [] {
         std::vector<std::string> names;

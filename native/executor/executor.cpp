@@ -19,9 +19,6 @@ constexpr double kOperationsPerTask = 4e5;
 // Blocks begin at multiples of 96 panel rows: whole register tiles (12 or 6 rows), whole panels of
 // the transposed copy (32 rows).
 constexpr int64_t kBlockRows = 96;
-// Blocks of the update and of the norm, in panel rows. The norm adds them in order, so this is part
-// of the arithmetic.
-constexpr int64_t kUpdateRows = 256;
 constexpr auto kPollEvery = std::chrono::milliseconds(50);
 
 int64_t blocks_of(int64_t n, int64_t size) {

@@ -27,6 +27,10 @@
 
 namespace onefold {
 
+// Blocks of the update and of the norm, in panel rows. The norm adds them in order, so this is part
+// of the arithmetic.
+inline constexpr int64_t kUpdateRows = 256;
+
 // An array of the user: rows at a stride, in one of the types that have a gather kernel.
 struct Source {
     const void* data = nullptr;

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 PANEL: int
+UPDATE_ROWS: int
 MAX_THREADS: int
 
 def levels() -> list[str]: ...

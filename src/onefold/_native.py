@@ -13,6 +13,7 @@ from onefold._core import Executor, Program, Store, all_within
 __all__ = [
     "MAX_THREADS",
     "PANEL",
+    "UPDATE_ROWS",
     "Executor",
     "Program",
     "Store",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 PANEL: int = _core.PANEL  #: columns of a panel, in which weights are stored
+UPDATE_ROWS: int = _core.UPDATE_ROWS  #: panel rows of a block of the update and of the norm
 MAX_THREADS: int = _core.MAX_THREADS
 
 

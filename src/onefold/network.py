@@ -277,6 +277,7 @@ class Network:
             optimizer=chosen_optimizer,
             optimizer_state=self._optimizer_state(chosen_optimizer),
             ordered=len(x) if shuffle and options_batch < len(x) else 0,
+            copies=1 if options.patience is None else 2,
         )
         held_out = None
         if validation is not None:
@@ -443,13 +444,14 @@ class Network:
         optimizer: str | Optimizer = "adam",
         labels: bool = False,
         weighted: bool = False,
+        patience: int | None = None,
         threads: int | None = None,
     ) -> Plan:
         """The exact bytes that training takes, part by part, before anything runs.
 
         Parameters
         ----------
-        batch_size, micro_batch, memory, loss, optimizer, threads
+        batch_size, micro_batch, memory, loss, optimizer, patience, threads
             As in `fit`.
         rows : int
             Rows of the data, whose order is kept while they are shuffled.
@@ -463,10 +465,12 @@ class Network:
         chosen = losses.get(loss)
         plan = chosen.plan(self.outputs, labels, self._architecture.final_activation)
         program = self._architecture.training(plan, weighted=weighted)
-        states = len(optim.get(optimizer).states)
-        return Budget(program, states, rows, thread_count(threads)).choose(
-            positive("batch_size", batch_size), micro_batch, memory
-        )
+        wanted = optim.get(optimizer)
+        budget = Budget(
+            program, len(wanted.states), rows, thread_count(threads),
+            1 if patience is None else 2, wanted.clip_global_norm is not None,
+        )  # fmt: skip
+        return budget.choose(positive("batch_size", batch_size), micro_batch, memory)
 
     # Use.
 

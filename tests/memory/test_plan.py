@@ -14,7 +14,7 @@ from onefold.train.session import Session
 
 CASES = [
     {"dtype": "float32", "optimizer": "adam", "weighted": False},
-    {"dtype": "float64", "optimizer": "sgd", "weighted": True},
+    {"dtype": "float64", "optimizer": "sgd", "weighted": True, "clipped": 1.0},
     {"dtype": "float32", "optimizer": "rmsprop", "weighted": True},
 ]
 
@@ -23,7 +23,7 @@ CASES = [
 @pytest.mark.parametrize("micro_batch", [1, 50, 300])
 def test_the_plan_counts_what_is_allocated(make_net, case, micro_batch):
     net = make_net(case["dtype"])
-    optimizer = of.optim.get(case["optimizer"])
+    optimizer = of.optim.get(case["optimizer"], clip_global_norm=case.get("clipped"))
     plan = net.plan(
         batch_size=300, micro_batch=micro_batch, loss="cross_entropy", optimizer=optimizer,
         labels=True, weighted=case["weighted"], threads=3,
@@ -32,10 +32,14 @@ def test_the_plan_counts_what_is_allocated(make_net, case, micro_batch):
     session = Session(
         net._architecture, net._state, of.losses.get("cross_entropy"), labels=True,
         weighted=case["weighted"], batch_size=300, micro_batch=micro_batch, threads=3,
-        optimizer=optimizer, optimizer_state=state,
+        optimizer=optimizer, optimizer_state=state, copies=1,
     )  # fmt: skip
     assert session.plan == plan
-    assert session.executor.nbytes == plan.values + plan.tiles + plan.transposed
+    assert session.executor.nbytes == plan.values + plan.tiles + plan.transposed + plan.norm
+    assert plan.kept == plan.parameters
+    assert (plan.norm > 0) == ("clipped" in case)
+    twice = net.plan(batch_size=300, optimizer=optimizer, patience=3)
+    assert twice.kept == 2 * plan.parameters
     assert net._state.parameters.store.nbytes == plan.parameters
     assert session.gradient.store.nbytes == plan.gradient
     assert sum(store.nbytes for store in state.stores) == plan.optimizer

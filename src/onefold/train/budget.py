@@ -89,6 +89,10 @@ class Plan:
     parameters, gradient, optimizer, transposed : int
         Bytes of the weights and biases, of their gradient, of the optimizer's states, and of the
         transposed weights that the backward pass reads.
+    kept : int
+        Bytes of the parameters that a run may go back to: the epoch's start, the best epoch.
+    norm : int
+        Bytes of the parts of the gradient's norm, where it is clipped.
     values : int
         Bytes of the values of one micro-batch.
     tiles : int
@@ -105,6 +109,8 @@ class Plan:
     gradient: int
     optimizer: int
     transposed: int
+    kept: int
+    norm: int
     values: int
     tiles: int
     order: int
@@ -112,7 +118,9 @@ class Plan:
     @property
     def parts(self) -> dict[str, int]:
         """Bytes of every part by name."""
-        names = ("parameters", "gradient", "optimizer", "transposed", "values", "tiles", "order")
+        names = (
+            "parameters", "gradient", "optimizer", "transposed", "kept", "norm", "values", "tiles", "order",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -147,12 +155,18 @@ class Budget:
     rows : int
         Rows whose order is kept (0: they run as they stand).
     threads : int
+    copies : int
+        Copies of the parameters that are kept to go back to.
+    clipped : bool
+        Whether the norm of the whole gradient is needed.
     """
 
     program: Program
     states: int
     rows: int
     threads: int
+    copies: int = 0
+    clipped: bool = False
 
     def plan(self, batch_size: int, micro_batch: int) -> Plan:
         """The exact bytes for a micro-batch."""
@@ -177,10 +191,17 @@ class Budget:
             gradient=sum(sizes),
             optimizer=sum(sizes) * self.states,
             transposed=sum(turned),
+            kept=sum(sizes) * self.copies,
+            norm=8 * self._norm_blocks() if self.clipped else 0,
             values=layout.micro_batch_bytes,
             tiles=layout.tile_bytes * self.threads,
             order=4 * self.rows,
         )
+
+    def _norm_blocks(self) -> int:
+        """Parts of the gradient whose squares are summed one by one."""
+        panel, rows = _native.PANEL, _native.UPDATE_ROWS
+        return sum(-(-(-(-c // panel) * r) // rows) for r, c in self.program.shapes)
 
     def layout(self, micro_batch: int) -> Layout:
         """The program's buffers for a micro-batch."""

@@ -54,6 +54,7 @@ class Training:
         self.position = Position()
         self.updates_per_epoch = -(-len(self.x) // options.batch_size)
         self.slow = any(watches_batches(callback) for callback in callbacks)
+        self.good = Parameters(session.architecture)  # of the epoch's start
         self.best: Parameters | None = None
         self.best_loss = math.inf
         self.waited = 0
@@ -98,7 +99,7 @@ class Training:
         for callback in self.callbacks:
             callback.on_epoch_begin(position.epoch)
         order = self._order(state.epochs)
-        good = state.parameters.snapshot()
+        self.good.store.copy_from(state.parameters.store)
         end = first = position.update
         while position.update < self.updates_per_epoch:
             if position.update == end:
@@ -108,7 +109,7 @@ class Training:
                     self.options.epochs * self.updates_per_epoch,
                     self.updates_per_epoch,
                 )
-            self._slice(order, scalars[position.update - first :], good)
+            self._slice(order, scalars[position.update - first :])
             if self._stop_within_epoch():
                 return
         self._end_epoch()
@@ -119,9 +120,7 @@ class Training:
             return None
         return _native.permutation(len(self.x), self.session.state.seed, epoch)
 
-    def _slice(
-        self, order: NDArray[np.uint32] | None, scalars: NDArray[np.float64], good: _native.Store
-    ) -> None:
+    def _slice(self, order: NDArray[np.uint32] | None, scalars: NDArray[np.float64]) -> None:
         """Updates until the slice of time is up, or a single one for batch callbacks."""
         state, position = self.session.state, self.position
         outcome, updates, loss, weight, last_loss, last_weight = self.session.executor.train(
@@ -143,7 +142,7 @@ class Training:
         self.optimizer_state.updates += updates
         self.history.updates += updates
         if outcome == _NOT_FINITE:
-            self._diverged(good, last_loss)
+            self._diverged(last_loss)
         mean = last_loss / last_weight if last_weight > 0 else 0.0
         for callback in self.callbacks:
             callback.on_progress(position.epoch, position.update, self.updates_per_epoch, mean)
@@ -153,11 +152,11 @@ class Training:
             self._save()
             self._heed_interrupt()
 
-    def _diverged(self, good: _native.Store, loss: float) -> None:
+    def _diverged(self, loss: float) -> None:
         parameters = self.session.state.parameters
         kept = "the parameters are those before that update"
         if not parameters.finite():
-            parameters.restore(good)
+            parameters.store.copy_from(self.good.store)
             kept = "the parameters are those from the start of the epoch"
         what = f"the loss became {loss}" if not math.isfinite(loss) else "the gradient overflowed"
         raise DivergedError(
@@ -226,7 +225,7 @@ class Training:
 
     def _restore_best(self) -> None:
         if self.best is not None and self.history.best_epoch is not None:
-            self.session.state.parameters.restore(self.best.store)
+            self.session.state.parameters.store.copy_from(self.best.store)
 
     # Checkpoints.
 

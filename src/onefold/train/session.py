@@ -53,8 +53,8 @@ class Session:
     optimizer : Optimizer, optional
         None for gradients alone.
     optimizer_state : OptimizerState, optional
-    ordered : int
-        Rows whose order the plan counts.
+    ordered, copies : int
+        Rows whose order the plan counts, and copies of the parameters.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Session:
         optimizer: Optimizer | None = None,
         optimizer_state: OptimizerState | None = None,
         ordered: int = 0,
+        copies: int = 0,
     ) -> None:
         self.architecture = architecture
         self.state = state
@@ -82,7 +83,12 @@ class Session:
         loss_plan = loss.plan(architecture.outputs, labels, architecture.final_activation)
         program = architecture.training(loss_plan, weighted=weighted)
         budget = Budget(
-            program, len(optimizer.states) if optimizer else 0, ordered, thread_count(threads)
+            program,
+            len(optimizer.states) if optimizer else 0,
+            ordered,
+            thread_count(threads),
+            copies,
+            optimizer is not None and optimizer.clip_global_norm is not None,
         )
         self.plan: Plan = budget.choose(batch_size, micro_batch, memory)
         self.gradient = Parameters(architecture)

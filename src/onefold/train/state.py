@@ -25,11 +25,7 @@ class Parameters:
         self._specs = {name: spec for name, _, spec in architecture.parameters}
         self._places = {name: place for place, name in enumerate(self._specs)}
         self.dtype = np.dtype(architecture.dtype)
-        self._shapes = architecture.shapes
-        self.store = self._empty()
-
-    def _empty(self) -> _native.Store:
-        return _native.Store(self._shapes, self.dtype == np.float64)
+        self.store = _native.Store(architecture.shapes, self.dtype == np.float64)
 
     def names(self) -> list[str]:
         """Names in canonical order."""
@@ -65,16 +61,6 @@ class Parameters:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Copies of all arrays by name."""
         return {name: self.get(name) for name in self._specs}
-
-    def snapshot(self) -> _native.Store:
-        """A copy to return to with `restore`."""
-        copy = self._empty()
-        copy.copy_from(self.store)
-        return copy
-
-    def restore(self, snapshot: _native.Store) -> None:
-        """Go back to a snapshot."""
-        self.store.copy_from(snapshot)
 
     def finite(self) -> bool:
         """Whether no array holds NaN or infinity."""
