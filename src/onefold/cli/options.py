@@ -54,9 +54,11 @@ def _options(
     task: Annotated[
         str | None, typer.Option(help="regression, binary or classes; found out by default.")
     ] = None,
-    hidden: Annotated[str, typer.Option(help="Neurons of the hidden layers.")] = "64,64",
+    hidden: Annotated[str, typer.Option(help="Neurons of the hidden layers.")] = ",".join(
+        map(str, _DEFAULT.hidden)
+    ),
     activation: Annotated[str, typer.Option(help="Of the hidden layers.")] = _DEFAULT.activation,
-    dropout: Annotated[float, typer.Option(help="After each hidden layer.")] = 0.0,
+    dropout: Annotated[float, typer.Option(help="After each hidden layer.")] = _DEFAULT.dropout,
     loss: Annotated[str | None, typer.Option(help="By default the one that fits the task.")] = None,
     optimizer: Annotated[str, typer.Option(help="sgd, adam, adamw, ...")] = _DEFAULT.optimizer,
     learning_rate: Annotated[float, typer.Option()] = _DEFAULT.learning_rate,
@@ -66,9 +68,11 @@ def _options(
     batch_size: Annotated[int, typer.Option(help="Rows of an update.")] = _DEFAULT.batch_size,
     patience: Annotated[
         int, typer.Option(help="Epochs without a better validation loss; 0 for all epochs.")
-    ] = 20,
+    ] = _DEFAULT.patience or 0,
     stop_below: Annotated[float | None, typer.Option(help="Training loss to stop at.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the split, the weights and the order.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of the split, the weights and the order.")
+    ] = _DEFAULT.seed,
     validation: Annotated[float, typer.Option(help="Share of the rows.")] = _DEFAULT.validation,
     test: Annotated[float, typer.Option(help="Share of the rows.")] = _DEFAULT.test,
     drop: Annotated[
@@ -88,7 +92,7 @@ def _options(
     ] = None,
     delimiter: Annotated[str | None, typer.Option(help="Found out by default.")] = None,
     no_header: Annotated[bool, typer.Option("--no-header", help="Columns are c0, c1, ...")] = False,
-    encoding: Annotated[str, typer.Option(help="Of the file.")] = "utf-8",
+    encoding: Annotated[str, typer.Option(help="Of the file.")] = _DEFAULT.encoding,
 ) -> Recipe:
     return Recipe(
         target=target,
