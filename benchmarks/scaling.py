@@ -124,7 +124,6 @@ def draw(curves):
     axes.flat[-1].set_visible(False)
     figure.suptitle("Training time of a row")
     figure.savefig(RESULTS / "scaling.svg")
-    figure.savefig(RESULTS / "scaling.png", dpi=110)
 
 
 def main(given):

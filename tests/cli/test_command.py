@@ -367,7 +367,7 @@ def test_cross_validation_tests_every_row_once(run, tmp_path):
 def test_folds_cut_the_table_into_parts(tmp_path):
     path = table(tmp_path / "t.csv", 50)
     recipe = Recipe(target="y", epochs=1)
-    tests = [prepare(recipe, path, (i, 4)).parts["test"][0] for i in range(4)]
+    tests = [prepare(recipe, recipe.table(path), (i, 4)).parts["test"][0] for i in range(4)]
     assert sum(map(len, tests)) == 50
 
 
@@ -404,7 +404,9 @@ def test_parquet_and_queries(run, tmp_path):
 def test_rows_in_a_file_train_to_the_same_bits(tmp_path):
     path = table(tmp_path / "t.csv", 5000)
     recipe = Recipe(target="y", epochs=2)
-    within, beyond = prepare(recipe, path), prepare(recipe, path, memory="100kB")
+    within, beyond = (
+        prepare(recipe, recipe.table(path), memory=memory) for memory in (None, "100kB")
+    )
     assert not isinstance(within.parts["train"][0], np.memmap)
     assert isinstance(beyond.parts["train"][0], np.memmap)
     for part, (x, y) in within.parts.items():

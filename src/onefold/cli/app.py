@@ -73,7 +73,7 @@ def train(
     """Train a network on a table and save it."""
     log = output.Log(quiet=quiet)
     output.check_writable(output_path)
-    prepared = prepare(recipe, table, memory=memory)
+    prepared = prepare(recipe, recipe.table(table), memory=memory)
     log.table(prepared)
     trained = follow(
         recipe,
@@ -114,11 +114,12 @@ def cv(
     if seeds < 1:
         raise onefold.OptionError(f"--seeds is a number from 1 up, not {seeds}")
     log = output.Log(quiet=quiet)
+    source = recipe.table(table)
     found: list[dict[str, Any]] = []
     for seed in range(recipe.seed, recipe.seed + seeds):
         for fold in range(folds):
             seeded = replace(recipe, seed=seed)
-            trained = follow(seeded, prepare(seeded, table, (fold, folds)), threads=threads)
+            trained = follow(seeded, prepare(seeded, source, (fold, folds)), threads=threads)
             fingerprint = trained.network.fingerprint()
             found.append({"fold": fold, "seed": seed, "fingerprint": fingerprint, **trained.scores})
             figures = ", ".join(f"{name} {value:.4g}" for name, value in trained.scores.items())
@@ -211,7 +212,7 @@ def verify(model: Model, table: Table, threads: Threads = None, quiet: Quiet = F
             "the model's training was ended by its time limit, which cannot be repeated"
         )
     recipe = loaded.recipe
-    prepared = prepare(recipe, table)
+    prepared = prepare(recipe, recipe.table(table))
     if prepared.digest != record["table_sha256"]:
         log.line("the table is not the one that the model was trained on (its SHA-256 differs)")
     callbacks = () if quiet else (output.progress(recipe.epochs),)

@@ -104,7 +104,7 @@ class Prepared:
 
 def prepare(
     recipe: Recipe,
-    source: Any,
+    table: data.Table,
     fold: tuple[int, int] | None = None,
     memory: int | float | str | None = None,
 ) -> Prepared:
@@ -117,7 +117,6 @@ def prepare(
     The table is read three times: its target, to split the rows; the training rows, to learn the
     encoding; all rows, to encode them.
     """
-    table = recipe.table(source)
     column = table.column(recipe.target)
     rows = present_rows(column)
     if len(column) == 0:
