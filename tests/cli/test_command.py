@@ -87,7 +87,7 @@ def test_five_seeds_of_penguins_reach_97(run):
 
 def test_memory_and_threads_leave_the_same_file(run, tmp_path):
     for name, options in {
-        "a": [], "b": ["--threads", 1, "--micro-batch", 3], "c": ["--memory", "150kB", "--threads", 1],
+        "a": [], "b": ["--threads", 1, "--micro-batch", 3], "c": ["--memory", "200kB", "--threads", 1],
     }.items():  # fmt: skip
         status, _, err = run("train", PENGUINS, "--target", "species", "-o", name, *FAST, *options)
         assert status == 0, err
