@@ -14,14 +14,31 @@ namespace onefold::ONEFOLD_LEVEL {
 template <class From, class To>
 ONEFOLD_INLINE void gather_rows(const Call& call) {
     const int64_t width = call.operand[0].width;
+    if (width == 1) {
+        const auto& [out, source] = reinterpret_cast<const Operand(&)[2]>(call.operand);
+        for (int64_t r = 0; r < call.rows; ++r)
+            static_cast<To*>(out.data)[r * out.stride] = To(static_cast<const From*>(
+                source.data)[(call.order ? int64_t(call.order[r]) : r) * source.stride]);
+        return;
+    }
+    constexpr bool same = std::is_same_v<From, To> && std::is_floating_point_v<To>;
+    if constexpr (same)
+        if (width <= lanes<To>) {
+            for (int64_t r = 0; r < call.rows; ++r) {
+                const int64_t row = call.order ? int64_t(call.order[r]) : r;
+                store(data<To>(call, 0) + r * call.operand[0].stride,
+                      load_part(data<const From>(call, 1) + row * call.operand[1].stride, width));
+            }
+            return;
+        }
     for (int64_t r = 0; r < call.rows; ++r) {
         const int64_t row = call.order ? int64_t(call.order[r]) : r;
         To* out = data<To>(call, 0) + r * call.operand[0].stride;
         const From* source = data<const From>(call, 1) + row * call.operand[1].stride;
-        if constexpr (std::is_same_v<From, To> && std::is_floating_point_v<To>) {
+        if constexpr (same) {
             int64_t c = 0;
             for (; c + lanes<To> <= width; c += lanes<To>) store(out + c, load(source + c));
-            if (c < width) store_part(out + c, load_part(source + c, width - c), width - c);
+            if (c < width) store(out + c, load_part(source + c, width - c));
         } else {
             for (int64_t c = 0; c < width; ++c) out[c] = To(source[c]);
         }

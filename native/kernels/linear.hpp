@@ -129,6 +129,8 @@ template <class T>
 static void linear_forward(const Call& call) {
     const auto& [z, x, W, b] = reinterpret_cast<const Operand(&)[4]>(call.operand);
     const int64_t in = W.stride, out = W.width;
+    if (out <= kNarrow && call.rows >= kNarrowRows)
+        return with_outputs(out, [&]<int N>(Outputs<N>) { narrow_forward<T, N>(call); });
     const int64_t blocks = (in + kBlock - 1) / kBlock;
     for (int64_t p = 0; p * kPanel < out; ++p) {
         const int64_t width = out - p * kPanel < kPanel ? out - p * kPanel : kPanel;
@@ -161,6 +163,8 @@ template <class T>
 static void weight_gradient(const Call& call) {
     const auto& [G, x, dz] = reinterpret_cast<const Operand(&)[3]>(call.operand);
     const int64_t in = G.stride, out = G.width;
+    if (out <= kNarrow && call.rows >= kNarrowRows)
+        return with_outputs(out, [&]<int N>(Outputs<N>) { narrow_gradient<T, N>(call); });
     const int64_t blocks = (call.rows + kBlock - 1) / kBlock;
     for (int64_t first = call.begin; first < call.end;) {
         const int64_t p = first / in, i = first % in;
@@ -211,26 +215,6 @@ static void bias_gradient(const Call& call) {
     }
 }
 
-// One step of a square's transposition: in every pair of rows `Step` apart, the blocks of `Step`
-// lanes off the diagonal change places.
-template <class T, int Step>
-ONEFOLD_INLINE void exchange(Vec<T> (&row)[lanes<T>]) {
-    IVec<T> upper, lower;
-#pragma GCC unroll 16
-    for (int i = 0; i < lanes<T>; ++i) {
-        upper[i] = i & Step ? lanes<T> + i - Step : i;
-        lower[i] = i & Step ? lanes<T> + i : i + Step;
-    }
-#pragma GCC unroll 16
-    for (int r = 0; r < lanes<T>; ++r) {
-        if (r & Step) continue;
-        const Vec<T> a = row[r], b = row[r + Step];
-        row[r] = shuffle<T>(a, b, upper);
-        row[r + Step] = shuffle<T>(a, b, lower);
-    }
-    if constexpr (2 * Step < lanes<T>) exchange<T, 2 * Step>(row);
-}
-
 // A square of 32 by 32 between panels, in squares of one vector turned in registers.
 template <class T>
 static void transpose_square(T* to, const T* from) {
@@ -239,7 +223,7 @@ static void transpose_square(T* to, const T* from) {
             Vec<T> row[lanes<T>];
 #pragma GCC unroll 16
             for (int r = 0; r < lanes<T>; ++r) row[r] = load(from + (i + r) * kPanel + j);
-            exchange<T, 1>(row);
+            turn<T>(row);
 #pragma GCC unroll 16
             for (int r = 0; r < lanes<T>; ++r) store(to + (j + r) * kPanel + i, row[r]);
         }

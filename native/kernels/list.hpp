@@ -6,6 +6,8 @@
 
 #include "activations.hpp"
 #include "gather.hpp"
+#include "narrow.hpp"
+
 #include "linear.hpp"
 #include "losses.hpp"
 #include "optimizers.hpp"

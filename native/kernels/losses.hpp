@@ -41,8 +41,41 @@ ONEFOLD_INLINE void for_rows(const Call& call, F f) {
 
 // A loss that is a mean of terms, one for each output: f(z, y, slope) returns the term and sets its
 // derivative.
+// With a single output, vectors run along the rows; the bits are those of row_sum, which adds the
+// only term to zero.
+template <class T>
+ONEFOLD_INLINE Vec<T> of_rows(const Operand& column, int64_t first, int64_t rows) {
+    const T* from = static_cast<const T*>(column.data) + first * column.stride;
+    if (column.stride == 1) return load_part(from, rows);
+    alignas(64) T values[lanes<T>] = {};
+    for (int64_t r = 0; r < rows; ++r) values[r] = from[r * column.stride];
+    return load(values);
+}
+
+template <class T, class F>
+ONEFOLD_INLINE void single_output_loss(const Call& call, F f) {
+    constexpr int L = lanes<T>;
+    const auto& [loss, dz, z, y, w] = reinterpret_cast<const Operand(&)[5]>(call.operand);
+    for (int64_t first = 0; first < call.rows; first += L) {
+        const int64_t rows = call.rows - first < L ? call.rows - first : L;
+        const Vec<T> weight = w.data ? of_rows<T>(w, first, rows) : broadcast(T(1));
+        Vec<T> slope;
+        const Vec<T> term = Vec<T>{} + f(of_rows<T>(z, first, rows), of_rows<T>(y, first, rows), slope);
+        alignas(64) T weights[L], terms[L], slopes[L];
+        store(weights, weight);
+        store(terms, term);
+        store(slopes, slope * weight);
+        double* losses = static_cast<double*>(loss.data) + first * loss.stride;
+        for (int64_t r = 0; r < rows; ++r) losses[r * loss.stride] = double(weights[r]) * double(terms[r]);
+        if (!dz.data) continue;
+        T* out = static_cast<T*>(dz.data) + first * dz.stride;
+        for (int64_t r = 0; r < rows; ++r) out[r * dz.stride] = slopes[r];
+    }
+}
+
 template <class T, class F>
 ONEFOLD_INLINE void mean_loss(const Call& call, F f) {
+    if (call.operand[2].width == 1) return single_output_loss<T>(call, f);
     for_rows<T, false>(call, [&](const LossRow<T>& row) __attribute__((always_inline)) {
         const T share = T(1) / T(row.outputs);
         const T scale = row.weight * share;

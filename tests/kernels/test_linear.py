@@ -65,6 +65,10 @@ SHAPES = [
     (25, 300, 33),
     (50, 64, 100),
     (48, 600, 20),
+    (40, 37, 1),
+    (17, 100, 2),
+    (9, 5, 3),
+    (65, 333, 4),
 ]
 
 
@@ -86,14 +90,15 @@ def test_forward(rows, inputs, columns, dtype, biased):
     np.testing.assert_array_equal(forward(LEVELS[0], x[:1], weight, bias), results[0][:1])
 
 
-def test_forward_is_the_stated_chain():
+@pytest.mark.parametrize("columns", [3, 18])
+def test_forward_is_the_stated_chain(columns):
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(5, 301)).astype(np.float32)
-    weight = rng.normal(size=(301, 3)).astype(np.float32)
-    bias = rng.normal(size=3).astype(np.float32)
+    x = rng.normal(size=(10, 301)).astype(np.float32)
+    weight = rng.normal(size=(301, columns)).astype(np.float32)
+    bias = rng.normal(size=columns).astype(np.float32)
     z = forward(LEVELS[0], x, weight, bias)
-    for r in range(5):
-        for j in range(3):
+    for r in range(10):
+        for j in range(columns):
             assert z[r, j] == chain(bias[j], x[r], weight[:, j])
 
 
@@ -141,13 +146,14 @@ def test_weight_gradient(rows, inputs, columns, dtype):
     assert (np.abs(results[0] - truth) <= bound).all()
 
 
-def test_weight_gradient_is_the_stated_chain():
+@pytest.mark.parametrize("columns", [3, 18])
+def test_weight_gradient_is_the_stated_chain(columns):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(300, 4)).astype(np.float32)
-    dz = rng.normal(size=(300, 3)).astype(np.float32)
+    dz = rng.normal(size=(300, columns)).astype(np.float32)
     result = gradient(LEVELS[0], x, dz)
     for i in range(4):
-        for j in range(3):
+        for j in range(columns):
             assert result[i, j] == chain(np.float32(0), x[:, i], dz[:, j])
 
 
