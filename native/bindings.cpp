@@ -14,6 +14,7 @@
 #include "executor/dispatch.hpp"
 #include "executor/executor.hpp"
 #include "executor/float_environment.hpp"
+#include "executor/residency.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -320,6 +321,18 @@ NB_MODULE(_core, m) {
         for (size_t i = 0; i < table.count; ++i) names.emplace_back(table.entries[i].name);
         return names;
     });
+    m.def("resident", &residency::resident);
+    m.def("release_if_due", &residency::release_if_due);
+    m.def(
+        "watch",
+        [](nb::ndarray<nb::ro, nb::device::cpu> a, int64_t limit) {
+            residency::watch(const_cast<void*>(a.data()), a.nbytes(), limit);
+        },
+        "array"_a, "limit"_a);
+    m.def(
+        "unwatch",
+        [](nb::ndarray<nb::ro, nb::device::cpu> a) { residency::unwatch(const_cast<void*>(a.data())); },
+        "array"_a);
     m.def("all_within", &all_within, "array"_a, "limit"_a);
     m.def("run_kernel", &run_kernel, "name"_a, "dtype"_a, "level"_a, "operands"_a, "rows"_a,
           "first_row"_a = 0, "numbers"_a = std::vector<double>{}, "seed"_a = 0, "update"_a = 0, "begin"_a = 0,

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "executor/float_environment.hpp"
+#include "executor/residency.hpp"
 
 namespace onefold {
 
@@ -207,6 +208,7 @@ void Executor::row_stage(size_t stage, int64_t first, int64_t rows) {
             call.rows = end - begin;
             run_kernel(kernels_[stage][o], call, operations[o].kernel, worker);
         }
+        residency::release_if_due();
     });
 }
 

@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onefold import _core
-from onefold._core import Executor, Program, Store, all_within
+from onefold._core import (
+    Executor,
+    Program,
+    Store,
+    all_within,
+    release_if_due,
+    resident,
+    unwatch,
+    watch,
+)
 
 __all__ = [
     "MAX_THREADS",
@@ -24,6 +33,10 @@ __all__ = [
     "matmul",
     "permutation",
     "random_words",
+    "release_if_due",
+    "resident",
+    "unwatch",
+    "watch",
 ]
 
 PANEL: int = _core.PANEL  #: columns of a panel, in which weights are stored

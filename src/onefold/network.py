@@ -21,6 +21,7 @@ from onefold.train.callbacks import Callback, History, Progress
 from onefold.train.loop import Training
 from onefold.train.options import Options, positive
 from onefold.train.programs import Architecture
+from onefold.train.residency import within_memory
 from onefold.train.session import Evaluator, Session, prepare
 from onefold.train.state import OptimizerState, Parameters, ParameterView, State
 
@@ -171,6 +172,7 @@ class Network:
 
     # Training.
 
+    @within_memory
     def fit(
         self,
         X: ArrayLike,
@@ -338,6 +340,7 @@ class Network:
 
     # Gradient accumulation.
 
+    @within_memory
     def loss_and_gradient(
         self,
         X: ArrayLike,
@@ -520,6 +523,7 @@ class Network:
         self._predictors[link, threads] = predictor
         return predictor
 
+    @within_memory
     def evaluate(
         self,
         X: ArrayLike,
@@ -527,9 +531,18 @@ class Network:
         *,
         loss: str | Loss = "squared_error",
         sample_weight: ArrayLike | None = None,
+        memory: int | float | str | None = None,
         threads: int | None = None,
     ) -> float:
-        """Weighted mean of the loss over all rows, without dropout."""
+        """Weighted mean of the loss over all rows, without dropout.
+
+        Parameters
+        ----------
+        X, y, loss, sample_weight, threads
+            As in `fit`.
+        memory : int, float or str, optional
+            What the pages of rows in a mapped file may take at a time, such as "100MB".
+        """
         chosen = losses.get(loss)
         x, targets, weights = prepare(self._architecture, chosen, X, y, sample_weight)
         evaluator = self._evaluator(chosen, targets.labels, weights is not None, threads, len(x))

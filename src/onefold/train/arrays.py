@@ -81,11 +81,14 @@ def check_finite(array: NDArray[Any], dtype: np.dtype[Any], what: str) -> None:
     if array.dtype.kind != "f":
         return
     limit = _LARGEST[dtype]
-    if _native.all_within(array, limit):
-        return
     rows = max(1, _CHUNK_BYTES // max(1, array.shape[1] * array.itemsize))
+    if len(array) <= rows and _native.all_within(array, limit):
+        return
     for first in range(0, len(array), rows):
         piece = array[first : first + rows]
+        _native.release_if_due()
+        if _native.all_within(piece, limit):
+            continue
         with np.errstate(invalid="ignore"):
             outside = np.argwhere(~(np.abs(piece) <= limit))
         if not len(outside):
