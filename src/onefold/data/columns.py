@@ -56,10 +56,10 @@ def duckdb_cast(name: str, type_: str) -> str:
     return f"cast({column} as {'varchar' if kind == 'text' else 'double'})"
 
 
-def from_arrow(array: Any, kind: str) -> Column:
-    """A numpy column from an Arrow array of doubles or strings."""
+def from_arrow(array: Any, kind: str, rows: slice) -> Column:
+    """A numpy column from some rows of an Arrow array of doubles or strings."""
     view = array.view()
-    offset, length = array.offset, array.length
+    offset, length = array.offset + rows.start, rows.stop - rows.start
     valid = None
     if array.null_count and view.buffer(0).size_bytes:
         bits = np.unpackbits(np.frombuffer(view.buffer(0), np.uint8), bitorder="little")
@@ -70,7 +70,9 @@ def from_arrow(array: Any, kind: str) -> Column:
             numbers[~valid] = np.nan
         return numbers
     ends = np.frombuffer(view.buffer(1), np.int32)[offset : offset + length + 1].tolist()
-    data = bytes(view.buffer(2))
+    start = ends[0]
+    data = bytes(memoryview(view.buffer(2))[start : ends[-1]])
+    ends = [end - start for end in ends]
     out = np.empty(length, dtype=object)
     if data.isascii():
         text = data.decode("ascii")

@@ -6,6 +6,7 @@ machine can be seen in the encoder's bits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onefold import _native
-from onefold._errors import TableError, nearest
+from onefold._errors import TableError, nearest, unknown
 from onefold.data.columns import Chunk, Column
 from onefold.data.statistics import (
     MAX_CATEGORIES,
     ColumnFit,
+    Numbers,
     number_text,
     parse_dates,
     parse_numbers,
@@ -59,15 +61,63 @@ class Numeric:
                 f"column {self.name!r} holds '{values[row]}' in data row {first_row + row + 1}"
             )
         out = np.empty((len(values), self.width), np.float32)
-        out[:, 0] = (np.where(missing, self.median, values) - self.mean) / self.scale
+        out[:, 0] = self._scaled(np.where(missing, self.median, values))
         if self.indicator:
             out[:, 1] = missing
         return out
 
+    def _scaled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return (values - self.mean) / self.scale
+
     def note(self) -> str:
         """In a few words, for people."""
-        missing = ", missing ones marked" if self.indicator else ""
-        return f"mean {self.mean:.4g}, deviation {self.scale:.4g}{missing}"
+        return f"{self._measures()}{', missing ones marked' if self.indicator else ''}"
+
+    def _measures(self) -> str:
+        return f"mean {self.mean:.4g}, deviation {self.scale:.4g}"
+
+
+@dataclass(frozen=True)
+class Robust(Numeric):
+    """A number less its median, divided by its interquartile range, smoothly kept within ±3.
+
+    `x / sqrt(1 + (x / 3)^2)`, after RealMLP (Holzmueller et al. 2024). `mean` and `scale` hold the
+    median and the range; where the quartiles are equal, half the distance of the extremes.
+    """
+
+    kind: str = "robust"
+
+    def _scaled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        x = super()._scaled(values)
+        return x / np.sqrt(1 + (x / 3) * (x / 3))
+
+    def _measures(self) -> str:
+        return f"median {self.mean:.4g}, interquartile range {self.scale:.4g}"
+
+
+@dataclass(frozen=True)
+class Quantile(Numeric):
+    """A number by its rank among the training rows, from -sqrt(3) to sqrt(3): variance one.
+
+    `knots` are quantiles at even shares; between two of them the rank is linear.
+    """
+
+    knots: tuple[float, ...] = ()
+    kind: str = "quantile"
+
+    def _scaled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        knots = np.array(self.knots)
+        low = np.searchsorted(knots, values, side="left")
+        high = np.searchsorted(knots, values, side="right")
+        # Of a value that fills several knots, the middle; between two knots, in proportion.
+        left = np.clip(low - 1, 0, len(knots) - 2)
+        gap = knots[left + 1] - knots[left]
+        part = np.clip((values - knots[left]) / np.where(gap > 0, gap, 1), 0, 1)
+        rank = np.where(high > low, (low + high - 1) / 2, left + part)
+        return (2 * (rank / (len(knots) - 1)) - 1) * math.sqrt(3)
+
+    def _measures(self) -> str:
+        return f"rank, from {self.knots[0]:.4g} to {self.knots[-1]:.4g}"
 
 
 @dataclass(frozen=True)
@@ -146,8 +196,12 @@ class Date:
         )
 
 
-Encoded = Numeric | Categorical | Date
-_CLASSES: dict[str, Any] = {"numeric": Numeric, "categorical": Categorical, "date": Date}
+Encoded = Numeric | Categorical | Date  # Robust and Quantile are Numeric
+_CLASSES: dict[str, Any] = {
+    "numeric": Numeric, "robust": Robust, "quantile": Quantile, "categorical": Categorical, "date": Date
+}  # fmt: skip
+SCALINGS = ("standard", "robust", "quantile")
+_KNOTS = 129
 
 
 @dataclass
@@ -206,7 +260,7 @@ class Encoder:
         """The encoder that `to_config` described."""
         columns = []
         for given in config["columns"]:
-            values = {k: tuple(v) if k == "categories" else v for k, v in given.items()}
+            values = {k: tuple(v) if k in ("categories", "knots") else v for k, v in given.items()}
             columns.append(_CLASSES[given["kind"]](**values))
         return cls(columns, dict(config["dropped"]))
 
@@ -220,6 +274,8 @@ class EncoderFit:
         The columns to learn from, as `Table.kinds` has them.
     numeric, categorical, drop : sequence of str
         Columns whose kind the user gives, or that are left out.
+    scaling : {"standard", "robust", "quantile"}, default "standard"
+        Of numbers: `Numeric`, `Robust` or `Quantile`.
 
     Raises
     ------
@@ -242,7 +298,11 @@ class EncoderFit:
         numeric: Sequence[str] = (),
         categorical: Sequence[str] = (),
         drop: Sequence[str] = (),
+        scaling: str = "standard",
     ) -> None:
+        if scaling not in SCALINGS:
+            raise unknown("scaling", scaling, SCALINGS)
+        self._scaling = scaling
         for name in (*numeric, *categorical, *drop):
             if name not in kinds:
                 raise TableError(f"there is no column {name!r}{nearest(name, kinds)}")
@@ -300,6 +360,18 @@ class EncoderFit:
             return "looks like an identifier"
         return ""
 
+    def _number(self, name: str, numbers: Numbers, indicator: bool) -> Numeric:
+        mean, scale = numbers.moments()
+        median = numbers.median()
+        if self._scaling == "robust":
+            low, high = numbers.quantiles(np.array([0.25, 0.75])).tolist()
+            spread = high - low or (numbers.most - numbers.least) / 2
+            return Robust(name, median, spread or 1.0, median, indicator)
+        if self._scaling == "quantile":
+            knots = numbers.quantiles(np.arange(_KNOTS) / (_KNOTS - 1))
+            return Quantile(name, mean, scale, median, indicator, knots=tuple(knots.tolist()))
+        return Numeric(name, mean, scale, median, indicator)
+
     def _encoded(self, name: str, fit: ColumnFit) -> Encoded:
         if name in self._numeric and fit.numbers is None:
             raise TableError(
@@ -310,5 +382,5 @@ class EncoderFit:
             mean, scale = fit.numbers.moments()
             if fit.is_date:
                 return Date(name, mean, scale, fit.has_times, indicator)
-            return Numeric(name, mean, scale, fit.numbers.median(), indicator)
+            return self._number(name, fit.numbers, indicator)
         return Categorical(name, fit.categories())

@@ -35,12 +35,38 @@ def split(
     order = _native.permutation(count, seed, 2**32 - 1).astype(np.int64)
     if classes is not None:  # rows of a class one after another, each class in the drawn order
         order = order[np.argsort(classes[order], kind="stable")]
-    parts: list[list[int]] = [[] for _ in range(len(shares) + 1)]
-    owed = np.zeros(len(shares) + 1)
-    weights = np.array([*shares, max(0.0, 1.0 - sum(shares))])
-    for row in order.tolist():  # to the part that is furthest behind its share
-        owed += weights
-        part = int(np.argmax(owed))
+    weights = [*map(float, shares), max(0.0, 1.0 - sum(shares))]
+    owed = [0.0] * len(weights)
+    chosen = np.empty(count, np.uint32)
+    for place in range(count):  # to the part that is furthest behind its share
+        owed = [debt + weight for debt, weight in zip(owed, weights, strict=True)]
+        part = owed.index(max(owed))
         owed[part] -= 1.0
-        parts[part].append(row)
-    return [np.sort(np.array(part, dtype=np.int64)) for part in parts]
+        chosen[place] = part
+    return [np.sort(order[chosen == part]) for part in range(len(weights))]
+
+
+def split_in_order(keys: NDArray[Any], shares: Sequence[float]) -> list[Rows]:
+    """Parts of the given shares from the end of an order, and its beginning as the last part.
+
+    With dates as keys and the shares of a test and a validation set, the test rows are the latest,
+    the validation rows those before them. Rows of equal keys keep the order they stand in.
+
+    Parameters
+    ----------
+    keys : array, shape (rows,)
+        Numbers, or texts.
+    shares : sequence of float
+
+    Returns
+    -------
+    list of arrays of row numbers, ascending
+    """
+    order = np.argsort(keys, kind="stable")
+    ends = [len(keys)]
+    for share in shares:
+        ends.append(ends[-1] - round(share * len(keys)))
+    cuts = [*ends, 0]
+    return [
+        np.sort(order[cuts[i + 1] : cuts[i]]).astype(np.int64) for i in range(len(cuts) - 1)
+    ]

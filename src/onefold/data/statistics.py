@@ -143,6 +143,11 @@ class Numbers:
         """Middle value of the sample."""
         return float(np.median(np.concatenate(self._kept)))
 
+    def quantiles(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values of the sample below which these shares lie."""
+        ordered = np.sort(np.concatenate(self._kept))
+        return ordered[np.floor(shares * (len(ordered) - 1)).astype(np.int64)]
+
 
 def _mixed(rows: NDArray[np.int64]) -> NDArray[np.uint64]:
     """64 well-mixed bits of each row's number (the finaliser of SplitMix64, Steele et al. 2014)."""

@@ -46,6 +46,8 @@ _SUFFIXES = {
 }  # fmt: skip
 FORMATS = ("csv", "parquet", "json", "sqlite", "duckdb", "idx")
 _ROWS = 65_536
+_TEXT_ROWS = 16_384
+_LEAST_DUCKDB = 96 << 20  # bytes with which it can read a wide CSV
 
 
 def _texts(words: frozenset[str]) -> list[str]:
@@ -72,6 +74,8 @@ class Table:
         Whether the first line of a CSV names the columns; else they are c0, c1, ...
     encoding : str, default "utf-8"
         Of CSV.
+    memory : int, optional
+        Bytes that DuckDB may take; it then reads with a single thread.
 
     Attributes
     ----------
@@ -99,6 +103,7 @@ class Table:
         delimiter: str | None = None,
         header: bool = True,
         encoding: str = "utf-8",
+        memory: int | None = None,
     ) -> None:
         if source is None and sql is None:
             raise OptionError("a table needs a source or a query")
@@ -114,6 +119,7 @@ class Table:
             else "the table"
         )
         self._delimiter, self._header, self._encoding = delimiter, header, encoding
+        self._memory = memory
         self.files = _files(source) if isinstance(source, str | Path | list | tuple) else []
         self._stamps = [_stamp(path) for path in self.files]
         self._open: Callable[[list[str]], Iterator[Chunk]]  # of the columns that are wanted
@@ -168,7 +174,13 @@ class Table:
             There is none of that name; says which there are.
         """
         self.check(name)
-        parts = [chunk[name] for chunk in self.chunks([name])]
+        known: dict[str, str] = {}  # one object for equal texts
+        parts = []
+        for chunk in self.chunks([name]):
+            cells = chunk[name]
+            if cells.dtype == object:
+                cells[:] = [cell and known.setdefault(cell, cell) for cell in cells.tolist()]
+            parts.append(cells)
         return np.concatenate(parts) if parts else np.empty(0)
 
     def check(self, name: str) -> None:
@@ -275,10 +287,14 @@ class Table:
                 else f"with data as (select * from {self._scan(kind)}) {sql}"
             )
 
+        limits: dict[str, Any] = {}
+        if self._memory is not None:
+            limits = {"memory_limit": f"{max(self._memory, _LEAST_DUCKDB)}B", "threads": 1}
+
         def connect() -> Any:
             if kind == "duckdb":
-                return duckdb.connect(str(self.files[0]), read_only=True)
-            return duckdb.connect()
+                return duckdb.connect(str(self.files[0]), read_only=True, config=limits)
+            return duckdb.connect(config=limits)
 
         with self._duckdb_errors(), connect() as database:
             described = database.execute(f"describe {query}").fetchall()
@@ -303,10 +319,15 @@ class Table:
             with self._duckdb_errors(), connect() as database:
                 stream = database.sql(f"select {chosen} from ({query}) as t")
                 for batch in nanoarrow.c_array_stream(stream):
-                    yield {
-                        name: from_arrow(batch.child(i), self.kinds[name])
-                        for i, name in enumerate(wanted)
-                    }
+                    # Texts become objects, which take ten times as much: fewer of them at a time.
+                    texts = any(self.kinds[name] == "text" for name in wanted)
+                    step = _TEXT_ROWS if texts else max(1, batch.length)
+                    for first in range(0, batch.length, step):
+                        rows = slice(first, min(first + step, batch.length))
+                        yield {
+                            name: from_arrow(batch.child(i), self.kinds[name], rows)
+                            for i, name in enumerate(wanted)
+                        }
 
         self._open = read
 
