@@ -5,46 +5,59 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from onefold._errors import ModelFileError
+from onefold._errors import ModelFileError, OnefoldError
 
 #: Version of the arithmetic (docs/arithmetic.md); a release that changes a bit raises it.
 ARITHMETIC = 1
 _MAX_HEADER = 100 << 20  # bytes
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file beside `path`, flush it to the disk and rename it over `path`.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to; on leaving it is flushed to the disk and renamed over `path`.
 
     Raises
     ------
     ModelFileError
-        The file could not be written (also a built-in OSError's message); `path` is as before.
+        The file could not be written (also a built-in OSError's message); `path` is as before, as it
+        is after any other error.
     """
     path = Path(path)
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
+        os.close(handle)
+        yield Path(temporary)
+        with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
+        temporary = None
     except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+        if isinstance(error, OnefoldError):
+            raise
         raise ModelFileError(
             f"could not write {path}: {error.strerror or error}; nothing was changed there"
         ) from error
+    finally:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all; see `replacing`."""
+    with replacing(path) as beside:
+        beside.write_bytes(content)
 
 
 def write_tensors(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,9 +10,11 @@ import typer
 
 import onefold
 from onefold import _files, _native
+from onefold.cli import model as models
 from onefold.cli import output
 from onefold.cli.options import whole, with_recipe
-from onefold.cli.recipe import Recipe, follow, numbered, prepare
+from onefold.cli.recipe import Recipe, follow, prepare
+from onefold.cli.writing import check_writable, write_table
 
 app = typer.Typer(
     name="onefold",
@@ -33,6 +34,10 @@ Table = Annotated[
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="File that `onefold train` wrote.")]
 Json = Annotated[bool, typer.Option("--json", help="Results as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but results and errors.")]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", help="Of this table, where it differs from the training table's."),
+]
 Threads = Annotated[int | None, typer.Option(help="Threads; the result does not depend on them.")]
 
 
@@ -61,7 +66,7 @@ def train(
     ] = Path("model.onefold"),
     time_limit: Annotated[float | None, typer.Option(metavar="SECONDS")] = None,
     memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Budget such as 200MB.")
+        str | None, typer.Option(metavar="SIZE", help="Budget of the whole process, such as 512MB.")
     ] = None,
     micro_batch: Annotated[str, typer.Option(help="Rows at a time, or auto.")] = "auto",
     threads: Threads = None,
@@ -72,8 +77,9 @@ def train(
 ) -> None:
     """Train a network on a table and save it."""
     log = output.Log(quiet=quiet)
-    output.check_writable(output_path)
-    prepared = prepare(recipe, recipe.table(table), memory=memory)
+    check_writable(output_path)
+    with output.watching(quiet) as watch:
+        prepared = prepare(recipe, recipe.table(table, memory), memory=memory, watch=watch)
     log.table(prepared)
     trained = follow(
         recipe,
@@ -126,7 +132,7 @@ def cv(
             log.line(
                 f"fold {fold + 1}/{folds}, seed {seed}: {figures}, fingerprint {fingerprint[:8]}"
             )
-    result = output.cross_validated(found)
+    result = models.cross_validated(found)
 
     def show() -> None:
         for name, mean in result["mean"].items():
@@ -140,57 +146,53 @@ def predict(
     model: Model,
     table: Table,
     output_path: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="CSV; by default stdout.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="CSV or .parquet; by default stdout."),
     ] = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="A column for the probability of each class.")
     ] = False,
+    table_format: Format = None,
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Predict the target of every row of a table, as CSV."""
-    loaded = output.load(model)
-    source = loaded.recipe.table(table)
+    """Predict the target of every row of a table, as CSV or Parquet."""
+    loaded = models.load(model)
+    if output_path is not None:
+        check_writable(output_path)
+    source = loaded.recipe.table(table, format=table_format)
     loaded.encoder.check(source.kinds)
     log = output.Log(quiet=quiet)
     log.unused(loaded, source.kinds)
     target = loaded.target
-    if probabilities and target.task == "regression":
-        raise onefold.OptionError("--probabilities is for classes; this model is a regression")
-    names = [target.name]
-    if probabilities:
-        names += [f"p({name})" for name in target.classes]
-
-    def pieces() -> Iterator[list[list[str]]]:
-        for first, chunk in numbered(source, [column.name for column in loaded.encoder.columns]):
-            x = loaded.encoder.encode(chunk, first)
-            rows = [[value] for value in target.decode(loaded.network.predict(x, threads=threads))]
-            if probabilities:
-                p = loaded.network.predict_proba(x, threads=threads).astype(float)
-                p = output.both_sides(p) if target.task == "binary" else p
-                rows = [
-                    [*row, *(f"{v:.6g}" for v in line)]
-                    for row, line in zip(rows, p.tolist(), strict=True)
-                ]
-            yield rows
-
-    count = output.write_table(output_path, names, pieces())
+    chances = [f"p({name})" for name in target.classes] if probabilities else []
+    numbers = chances if target.classes else [target.name]
+    with output.watching(quiet or output_path is None) as watch:
+        pieces = models.predictions(loaded, source, probabilities, threads)
+        watched = output.counting(pieces, "predicting", watch)
+        count = write_table(output_path, [target.name, *chances], watched, numbers)
     if output_path is not None:
         log.line(f"{count:,} predictions in {output_path}")
 
 
 @app.command()
-def evaluate(model: Model, table: Table, threads: Threads = None, as_json: Json = False) -> None:
+def evaluate(
+    model: Model,
+    table: Table,
+    table_format: Format = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
     """Measure a model on a table that has the target."""
-    loaded = output.load(model)
-    found = output.evaluate(loaded, table, threads)
+    loaded = models.load(model)
+    found = models.evaluate(loaded, table, threads, table_format)
     output.result(found, as_json, lambda: output.evaluated(loaded, found))
 
 
 @app.command()
 def inspect(model: Model, as_json: Json = False) -> None:
     """Show what is in a model file."""
-    loaded = output.load(model)
+    loaded = models.load(model)
     description: dict[str, Any] = {
         "fingerprint": loaded.network.fingerprint(),
         "arithmetic": _files.ARITHMETIC,
@@ -204,7 +206,7 @@ def inspect(model: Model, as_json: Json = False) -> None:
 @app.command()
 def verify(model: Model, table: Table, threads: Threads = None, quiet: Quiet = False) -> None:
     """Train again from the same table and compare fingerprints."""
-    loaded = output.load(model)
+    loaded = models.load(model)
     record = loaded.network.extra["record"]
     log = output.Log(quiet=quiet)
     if record["stopped"] == "time_limit":

@@ -9,13 +9,32 @@ from numpy.typing import NDArray
 
 from onefold.data import Target
 from onefold.network import Network
+from onefold.train.residency import mapped_file, release
+
+_PIECE = 65_536  # rows
+
+
+def outputs_of(network: Network, x: NDArray[Any], threads: int | None = None) -> NDArray[Any]:
+    """Outputs of the network; rows in a mapped file leave memory again."""
+    if mapped_file(x) is None:
+        return network.predict(x, threads=threads)
+    out = np.empty((len(x), network.outputs), network.dtype)
+    for first in range(0, len(x), _PIECE):
+        out[first : first + _PIECE] = network.predict(x[first : first + _PIECE], threads=threads)
+        release(x)
+    return out
 
 
 def scores(
-    target: Target, network: Network, x: NDArray[Any], y: NDArray[Any], threads: int | None = None
+    target: Target,
+    network: Network,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    threads: int | None = None,
+    memory: str | None = None,
 ) -> dict[str, float]:
     """Accuracy and cross-entropy, or root mean squared error, mean absolute error and R²."""
-    outputs = network.predict(x, threads=threads)
+    outputs = outputs_of(network, x, threads)
     if target.task == "regression":
         error = (outputs[:, 0].astype(float) - y) * target.scale
         spread = float(((y - y.mean(dtype=float)) ** 2).sum()) * target.scale**2
@@ -28,7 +47,9 @@ def scores(
     chosen = outputs.argmax(axis=1) if target.task == "classes" else outputs[:, 0] > 0
     return {
         "accuracy": float((chosen == y).mean()),
-        "cross_entropy": network.evaluate(x, y, loss="cross_entropy", threads=threads),
+        "cross_entropy": network.evaluate(
+            x, y, loss="cross_entropy", memory=memory, threads=threads
+        ),
     }
 
 

@@ -75,6 +75,20 @@ def _options(
     ] = _DEFAULT.seed,
     validation: Annotated[float, typer.Option(help="Share of the rows.")] = _DEFAULT.validation,
     test: Annotated[float, typer.Option(help="Share of the rows.")] = _DEFAULT.test,
+    split_by: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Test on the rows that come last by this column."),
+    ] = None,
+    split_column: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Column that says train, validation or test."),
+    ] = None,
+    class_weight: Annotated[
+        str | None, typer.Option(help="balanced: every class counts as much as the others.")
+    ] = None,
+    scaling: Annotated[
+        str, typer.Option(help="Of numbers: standard, robust or quantile.")
+    ] = _DEFAULT.scaling,
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="Leave a column out.")
     ] = None,
@@ -112,6 +126,10 @@ def _options(
         stop_below=stop_below,
         validation=validation,
         test=test,
+        split_by=split_by,
+        split_column=split_column,
+        class_weight=class_weight,
+        scaling=scaling,
         drop=tuple(drop or ()),
         numeric=tuple(numeric or ()),
         categorical=tuple(categorical or ()),

@@ -2,62 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from onefold import _files, data, model_file
-from onefold._errors import ModelFileError, OptionError, TableError
-from onefold.cli import metrics
-from onefold.cli.recipe import Prepared, Recipe, Trained, numbered
-from onefold.data.target import present_rows
-from onefold.network import Network
+from onefold import _files, data
+from onefold.cli.model import Loaded
+from onefold.cli.recipe import Prepared, Trained, Watch
 from onefold.train.budget import format_size
 from onefold.train.callbacks import Progress
 
 _SHOWN = 40  # columns of a wide table
 _SHOWN_CLASSES = 12  # of a confusion matrix
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model that `onefold train` wrote."""
-
-    network: Network
-    recipe: Recipe
-    encoder: data.Encoder
-    target: data.Target
-
-
-def load(path: Path) -> Loaded:
-    """Read a model with its encoder.
-
-    Raises
-    ------
-    ModelFileError
-        Damaged, or saved without a table's encoder.
-    """
-    network = model_file.load(path)
-    try:
-        return Loaded(
-            network,
-            Recipe.from_config(network.extra["recipe"]),
-            data.Encoder.from_config(network.extra["encoder"]),
-            data.Target.from_config(network.extra["target"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(
-            f"{path} has no table's encoder; it was not made by 'onefold train', or is damaged"
-        ) from error
 
 
 class Log:
@@ -107,6 +66,40 @@ def _classes(target: data.Target) -> str:
         return f", mean {target.mean:.4g}, deviation {target.scale:.4g}"
     shown = ", ".join(target.classes[:6]) + (", ..." if len(target.classes) > 6 else "")
     return f": {shown}"
+
+
+@contextmanager
+def watching(quiet: bool) -> Iterator[Watch]:
+    """Bars for the stages of long work on a terminal; elsewhere nothing.
+
+    Yields a function that hears of a stage, the rows that are done and how many there are (0: unknown).
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda stage, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rows]}"))
+    bars = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+    stages: dict[str, Any] = {}
+    with bars:
+
+        def hear(stage: str, done: int, total: int) -> None:
+            if stage not in stages:
+                stages[stage] = bars.add_task(stage, total=total or None, rows="")
+            bars.update(stages[stage], completed=done, rows=f"{done:,} rows")
+
+        yield hear
+
+
+def counting(pieces: Iterable[list[Any]], stage: str, watch: Watch) -> Iterator[list[Any]]:
+    """The pieces as they are, with their rows told to `watch`."""
+    done = 0
+    for piece in pieces:
+        yield piece
+        done += len(piece)
+        watch(stage, done, 0)
 
 
 def progress(epochs: int) -> Progress:
@@ -189,25 +182,6 @@ def inspected(loaded: Loaded, path: Path) -> None:
     )
 
 
-def evaluate(loaded: Loaded, table: str, threads: int | None) -> dict[str, Any]:
-    """Figures of a model on the rows of a table that have a target."""
-    source = loaded.recipe.table(table)
-    loaded.encoder.check(source.kinds)
-    source.check(loaded.target.name)
-    inputs, columns = [], []
-    for first, chunk in numbered(
-        source, [loaded.target.name, *(c.name for c in loaded.encoder.columns)]
-    ):
-        rows = present_rows(chunk[loaded.target.name])
-        inputs.append(loaded.encoder.encode(chunk, first)[rows])
-        columns.append(chunk[loaded.target.name][rows])
-    if not sum(map(len, columns)):
-        raise TableError(f"no row of {table} has a target")
-    x, y = np.concatenate(inputs), loaded.target.encode(np.concatenate(columns))
-    known = (loaded.target, loaded.network, x, y, threads)
-    return {"rows": len(y), **metrics.scores(*known), **metrics.details(*known)}
-
-
 def evaluated(loaded: Loaded, found: dict[str, Any]) -> None:
     """What `onefold evaluate` shows: figures, and for classes the confusion matrix."""
     figures = {k: v for k, v in found.items() if k not in ("rows", "confusion")}
@@ -228,52 +202,3 @@ def evaluated(loaded: Loaded, found: dict[str, Any]) -> None:
     for row in cells:
         first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join([row[0].ljust(len(first)), *rest]))
-
-
-def cross_validated(folds: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation of every score over the folds."""
-    names = [name for name in folds[0] if name not in ("fold", "seed", "fingerprint")]
-    values = {name: [fold[name] for fold in folds] for name in names}
-    return {
-        "folds": folds,
-        "mean": {name: float(np.mean(found)) for name, found in values.items()},
-        "deviation": {name: float(np.std(found)) for name, found in values.items()},
-    }
-
-
-def both_sides(p: NDArray[Any]) -> NDArray[Any]:
-    """Probabilities of both classes from that of the second."""
-    return np.concatenate([1 - p, p], axis=1)
-
-
-def write_table(path: Path | None, names: list[str], pieces: Iterable[list[list[str]]]) -> int:
-    """Write a table, a piece at a time, whole or not at all, or to stdout; returns its rows."""
-    rows = 0
-
-    def write(file: IO[str]) -> None:
-        nonlocal rows
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        for piece in pieces:
-            writer.writerows(piece)
-            rows += len(piece)
-
-    if path is None:
-        try:
-            write(sys.stdout)
-            sys.stdout.flush()
-        except BrokenPipeError:  # the reader has had enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return rows
-    text = io.StringIO()
-    write(text)
-    _files.write_bytes(path, text.getvalue().encode())
-    return rows
-
-
-def check_writable(path: Path) -> None:
-    """Refuse a place that cannot be written, before the work and not after it."""
-    if path.is_dir():
-        raise OptionError(f"--output {path} is a directory; give a file's name")
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise OptionError(f"--output {path}: the folder {path.parent} cannot be written")

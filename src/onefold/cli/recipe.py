@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from onefold import data, optim
-from onefold._errors import OptionError, TableError
+from onefold import _native, data, optim
+from onefold._errors import BudgetError, OptionError, TableError, unknown
 from onefold.cli import metrics
-from onefold.data.columns import Chunk
+from onefold.data.columns import Chunk, Column
 from onefold.data.target import present_rows
 from onefold.network import Network
 from onefold.nn.layers import Dense, Dropout, Layer
-from onefold.train.budget import parse_size
+from onefold.train.budget import format_size, parse_size
 from onefold.train.callbacks import Callback, History
+from onefold.train.residency import release
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Recipe:
     stop_below: float | None = None
     validation: float = 0.16
     test: float = 0.2
+    split_by: str | None = None
+    split_column: str | None = None
+    class_weight: str | None = None
+    scaling: str = "standard"
     drop: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
@@ -61,12 +66,19 @@ class Recipe:
                 f"test ({self.test}) and validation ({self.validation}) are shares of the rows that "
                 "leave some for training"
             )
+        if self.class_weight not in (None, "balanced"):
+            raise unknown("class weight", self.class_weight, ("balanced",))
+        if self.split_by and self.split_column:
+            raise OptionError("rows are split by an order or by a column's words, not by both")
 
-    def table(self, source: Any) -> data.Table:
-        """A table as this recipe reads it."""
+    def table(
+        self, source: Any, memory: str | None = None, format: str | None = None
+    ) -> data.Table:
+        """A table as this recipe reads it; `format` where another file is of another kind."""
         return data.Table(
-            source, sql=self.sql, format=self.format, delimiter=self.delimiter, header=self.header,
-            encoding=self.encoding,
+            source, sql=self.sql, format=format or self.format, delimiter=self.delimiter,
+            header=self.header, encoding=self.encoding,
+            memory=None if memory is None else parse_size(memory) // 4,
         )  # fmt: skip
 
     @classmethod
@@ -75,6 +87,15 @@ class Recipe:
         lists = ("hidden", "drop", "numeric", "categorical")
         values: dict[str, Any] = {k: tuple(v) if k in lists else v for k, v in config.items()}
         return cls(**values)
+
+
+#: Hears of a stage's name, the rows that are done, and how many there are.
+Watch = Callable[[str, int, int], None]
+_LEAST_LEFT = 32_000_000  # bytes in which a small table can be learned
+
+
+def _nobody(stage: str, done: int, total: int) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -87,6 +108,10 @@ class Prepared:
         "train", "validation" and "test"; an empty part is left out.
     skipped : int
         Rows without a target.
+    digest : str or None
+        SHA-256 of the table's files.
+    weights : dict of str to array
+        Of the rows of "train" and "validation", where classes have weights.
     """
 
     encoder: data.Encoder
@@ -94,6 +119,7 @@ class Prepared:
     parts: dict[str, tuple[NDArray[Any], NDArray[Any]]]
     skipped: int
     digest: str | None
+    weights: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def notices(self) -> list[str]:
@@ -106,13 +132,15 @@ def prepare(
     recipe: Recipe,
     table: data.Table,
     fold: tuple[int, int] | None = None,
-    memory: int | float | str | None = None,
+    memory: str | None = None,
+    watch: Watch = _nobody,
 ) -> Prepared:
     """Read a table, split it and encode it; encoders learn from the training rows alone.
 
     With `fold` (i, k) the test rows are the i-th of k parts, instead of the recipe's share.
-    Where the encoded rows would take more than half of `memory`, they go into a memory-mapped file in
-    the system's folder for temporary files, which is removed when they are no longer used.
+    Where the encoded rows would take more than half of what `memory` leaves, they go into a
+    memory-mapped file in the system's folder for temporary files, which is removed when they are no
+    longer used. `watch` hears of the rows that have been read.
 
     The table is read three times: its target, to split the rows; the training rows, to learn the
     encoding; all rows, to encode them.
@@ -130,32 +158,78 @@ def prepare(
     target = data.Target.find(recipe.target, values, recipe.task)
     y = target.encode(values)
     classes = None if target.task == "regression" else y
-    test, validation, train = _split(recipe, len(y), classes, fold)
+    test, validation, train = _split(recipe, table, rows, classes, fold)
     if len(train) == 0:
         raise TableError(f"{table.name} has too few rows to train on: {len(y)}")
     if target.task == "regression":  # the scale, too, is learned from the training rows
         target = data.Target.find(recipe.target, values[train], "regression")
         y = target.encode(values)
-    encoder = _learn(recipe, table, rows[train])
+    encoder = _learn(recipe, table, rows[train], watch)
     named = {"train": train, "validation": validation, "test": test}
     parts = {name: part for name, part in named.items() if len(part)}
     places = {name: rows[part] for name, part in parts.items()}
     size = 4 * encoder.width * sum(map(len, places.values()))
-    mapped = memory is not None and size > parse_size(memory) // 2
-    inputs = _encode(table, encoder, places, _mapped if mapped else _in_memory)
+    mapped = memory is not None and size > parse_size(left(memory)) // 2
+    inputs = _encode(table, encoder, places, _mapped if mapped else _in_memory, watch)
+    weights = {}
+    if recipe.class_weight is not None:
+        if classes is None:
+            raise OptionError("--class-weight is for classes; this target is a regression")
+        weights = _balanced(classes, {n: p for n, p in parts.items() if n != "test"})
     return Prepared(
         encoder,
         target,
         {name: (inputs[name], y[part]) for name, part in parts.items()},
         len(column) - len(rows),
         table.digest(),
+        weights,
     )
 
 
+def left(memory: str) -> str:
+    """What the process may still take of a budget, in bytes.
+
+    Raises
+    ------
+    BudgetError
+        The process has taken it all.
+    """
+    taken = _native.resident()
+    if parse_size(memory) <= taken:
+        raise BudgetError(
+            f"memory={memory!r} is too small: the process itself takes {format_size(taken)}; "
+            f"give at least {format_size(taken + _LEAST_LEFT)}"
+        )
+    return str(parse_size(memory) - taken)
+
+
+def _balanced(
+    classes: NDArray[Any], parts: Mapping[str, NDArray[np.int64]]
+) -> dict[str, NDArray[np.float32]]:
+    """Weights by which every class counts as much as the others, from the training rows."""
+    counts = np.maximum(np.bincount(classes[parts["train"]], minlength=int(classes.max()) + 1), 1)
+    of_class = len(parts["train"]) / (np.count_nonzero(counts) * counts)
+    return {name: of_class[classes[part]].astype(np.float32) for name, part in parts.items()}
+
+
 def _split(
-    recipe: Recipe, rows: int, classes: NDArray[Any] | None, fold: tuple[int, int] | None
+    recipe: Recipe,
+    table: data.Table,
+    places: NDArray[np.int64],
+    classes: NDArray[Any] | None,
+    fold: tuple[int, int] | None,
 ) -> list[NDArray[np.int64]]:
-    """Test, validation and training rows."""
+    """Test, validation and training rows, among those at `places` of the table."""
+    rows = len(places)
+    if fold is not None and (recipe.split_by or recipe.split_column):
+        raise OptionError("cross-validation draws its own folds; leave --split-by and the like out")
+    if recipe.split_column:
+        return _split_by_words(recipe.split_column, table.column(recipe.split_column)[places])
+    if recipe.split_by:
+        keys = table.column(recipe.split_by)[places]
+        if keys.dtype == object:
+            keys = np.array([cell or "" for cell in keys.tolist()])
+        return data.split_in_order(keys, (recipe.test, recipe.validation))
     if fold is None:
         return data.split(rows, (recipe.test, recipe.validation), recipe.seed, classes)
     place, count = fold
@@ -167,15 +241,31 @@ def _split(
     return [parts[place], rest[inner[0]], rest[inner[1]]]
 
 
-def _learn(recipe: Recipe, table: data.Table, rows: NDArray[np.int64]) -> data.Encoder:
+def _split_by_words(name: str, cells: Column) -> list[NDArray[np.int64]]:
+    """Test, validation and training rows where a column says what is what."""
+    words = [str(cell).strip().lower() for cell in cells.tolist()]
+    strange = next((w for w in words if w not in ("train", "validation", "test")), None)
+    if strange is not None:
+        raise TableError(f"column {name!r} says train, validation or test, found {strange!r}")
+    said = np.array(words)
+    return [np.flatnonzero(said == word) for word in ("test", "validation", "train")]
+
+
+def _learn(
+    recipe: Recipe, table: data.Table, rows: NDArray[np.int64], watch: Watch
+) -> data.Encoder:
     """The encoder of a table's columns, but the target, from some of its rows (ascending)."""
-    kinds = {name: kind for name, kind in table.kinds.items() if name != recipe.target}
+    left_out = (recipe.target, recipe.split_column)
+    kinds = {name: kind for name, kind in table.kinds.items() if name not in left_out}
     fit = data.EncoderFit(
-        kinds, numeric=recipe.numeric, categorical=recipe.categorical, drop=recipe.drop
-    )
+        kinds, numeric=recipe.numeric, categorical=recipe.categorical, drop=recipe.drop,
+        scaling=recipe.scaling,
+    )  # fmt: skip
+    total = int(rows[-1]) + 1
     for first, chunk in numbered(table, kinds):
         chosen = _within(rows, first, chunk) - first
         fit.add({name: column[chosen] for name, column in chunk.items()}, first)
+        watch("learning the columns", min(total, first + rows_of(chunk)), total)
     return fit.finish()
 
 
@@ -184,16 +274,20 @@ def _encode(
     encoder: data.Encoder,
     parts: Mapping[str, NDArray[np.int64]],
     empty: Callable[[int, int], NDArray[np.float32]],
+    watch: Watch,
 ) -> dict[str, NDArray[np.float32]]:
     """Encoded rows (ascending) of every part."""
     out = {name: empty(len(rows), encoder.width) for name, rows in parts.items()}
     done = dict.fromkeys(parts, 0)
+    total = max(int(rows[-1]) for rows in parts.values()) + 1
     for first, chunk in numbered(table, [column.name for column in encoder.columns]):
         encoded = encoder.encode(chunk, first)
         for name, rows in parts.items():
             chosen = _within(rows, first, chunk) - first
             out[name][done[name] : done[name] + len(chosen)] = encoded[chosen]
             done[name] += len(chosen)
+            release(out[name])
+        watch("encoding", min(total, first + rows_of(chunk)), total)
     return out
 
 
@@ -223,12 +317,17 @@ def numbered(table: data.Table, names: Iterable[str]) -> Iterator[tuple[int, Chu
     for chunk in table.chunks(list(names)):
         if chunk:
             yield first, chunk
-            first += len(next(iter(chunk.values())))
+            first += rows_of(chunk)
+
+
+def rows_of(chunk: Chunk) -> int:
+    """Rows of a piece of a table."""
+    return len(next(iter(chunk.values())))
 
 
 def _within(rows: NDArray[np.int64], first: int, chunk: Chunk) -> NDArray[np.int64]:
     """Those of some rows (ascending) that are in a piece of the table."""
-    end = first + len(next(iter(chunk.values())))
+    end = first + rows_of(chunk)
     low, high = np.searchsorted(rows, [first, end])
     return rows[low:high]
 
@@ -272,6 +371,10 @@ def follow(
             options[name] = getattr(recipe, name)
     network = build(recipe, prepared)
     inputs, targets = prepared.parts["train"]
+    held_out: tuple[Any, ...] | None = prepared.parts.get("validation")
+    if held_out is not None and "validation" in prepared.weights:
+        held_out = (*held_out, prepared.weights["validation"])
+    budget = None if memory is None else left(memory)
     history = network.fit(
         inputs,
         targets,
@@ -279,11 +382,12 @@ def follow(
         optimizer=optim.get(recipe.optimizer, **options),
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
-        validation=prepared.parts.get("validation"),
+        sample_weight=prepared.weights.get("train"),
+        validation=held_out,
         patience=recipe.patience,
         stop_below=recipe.stop_below,
         time_limit=time_limit,
-        memory=memory,
+        memory=budget,
         micro_batch=micro_batch,
         threads=threads,
         checkpoint=checkpoint,
@@ -294,7 +398,7 @@ def follow(
     scores = {}
     if "test" in prepared.parts:
         x, y = prepared.parts["test"]
-        scores = metrics.scores(prepared.target, network, x, y)
+        scores = metrics.scores(prepared.target, network, x, y, memory=budget)
     network.extra = {
         "recipe": asdict(recipe),
         "encoder": prepared.encoder.to_config(),
@@ -307,7 +411,7 @@ def follow(
             "updates": history.updates,
             "stopped": history.stopped,
             "best_epoch": history.best_epoch,
-            "loss": history.logs["loss"][-1:],
+            "curves": history.logs,
             "test": scores,
         },
     }

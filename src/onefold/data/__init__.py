@@ -7,11 +7,20 @@ from pathlib import Path
 
 from onefold.data.columns import read_idx
 from onefold.data.encoder import Encoder, EncoderFit
-from onefold.data.split import split
+from onefold.data.split import split, split_in_order
 from onefold.data.table import Table
 from onefold.data.target import Target
 
-__all__ = ["PENGUINS", "Encoder", "EncoderFit", "Table", "Target", "read_idx", "split"]
+__all__ = [
+    "PENGUINS",
+    "Encoder",
+    "EncoderFit",
+    "Table",
+    "Target",
+    "read_idx",
+    "split",
+    "split_in_order",
+]
 
 #: The example table that ships with onefold.
 PENGUINS = Path(__file__).with_name("penguins.csv")

@@ -67,6 +67,4 @@ def split_in_order(keys: NDArray[Any], shares: Sequence[float]) -> list[Rows]:
     for share in shares:
         ends.append(ends[-1] - round(share * len(keys)))
     cuts = [*ends, 0]
-    return [
-        np.sort(order[cuts[i + 1] : cuts[i]]).astype(np.int64) for i in range(len(cuts) - 1)
-    ]
+    return [np.sort(order[cuts[i + 1] : cuts[i]]).astype(np.int64) for i in range(len(cuts) - 1)]

@@ -1,0 +1,109 @@
+"""A model that `onefold train` wrote, used on tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onefold import data, model_file
+from onefold._errors import ModelFileError, OptionError, TableError
+from onefold.cli import metrics
+from onefold.cli.recipe import Recipe, numbered
+from onefold.data.target import present_rows
+from onefold.network import Network
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that `onefold train` wrote."""
+
+    network: Network
+    recipe: Recipe
+    encoder: data.Encoder
+    target: data.Target
+
+
+def load(path: Path) -> Loaded:
+    """Read a model with its encoder.
+
+    Raises
+    ------
+    ModelFileError
+        Damaged, or saved without a table's encoder.
+    """
+    network = model_file.load(path)
+    try:
+        return Loaded(
+            network,
+            Recipe.from_config(network.extra["recipe"]),
+            data.Encoder.from_config(network.extra["encoder"]),
+            data.Target.from_config(network.extra["target"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{path} has no table's encoder; it was not made by 'onefold train', or is damaged"
+        ) from error
+
+
+def evaluate(
+    loaded: Loaded, table: str, threads: int | None, format: str | None = None
+) -> dict[str, Any]:
+    """Figures of a model on the rows of a table that have a target."""
+    source = loaded.recipe.table(table, format=format)
+    loaded.encoder.check(source.kinds)
+    source.check(loaded.target.name)
+    inputs, columns = [], []
+    for first, chunk in numbered(
+        source, [loaded.target.name, *(c.name for c in loaded.encoder.columns)]
+    ):
+        rows = present_rows(chunk[loaded.target.name])
+        inputs.append(loaded.encoder.encode(chunk, first)[rows])
+        columns.append(chunk[loaded.target.name][rows])
+    if not sum(map(len, columns)):
+        raise TableError(f"no row of {table} has a target")
+    x, y = np.concatenate(inputs), loaded.target.encode(np.concatenate(columns))
+    known = (loaded.target, loaded.network, x, y, threads)
+    return {"rows": len(y), **metrics.scores(*known), **metrics.details(*known)}
+
+
+def predictions(
+    loaded: Loaded, source: data.Table, probabilities: bool, threads: int | None
+) -> Iterator[list[list[str]]]:
+    """Rows of predictions as text, a piece of the table at a time.
+
+    Each begins with the target in the table's own terms; with `probabilities`, one of each class follows.
+
+    Raises
+    ------
+    OptionError
+        Probabilities of a regression.
+    """
+    target = loaded.target
+    if probabilities and target.task == "regression":
+        raise OptionError("--probabilities is for classes; this model is a regression")
+    for first, chunk in numbered(source, [column.name for column in loaded.encoder.columns]):
+        x = loaded.encoder.encode(chunk, first)
+        rows = [[value] for value in target.decode(loaded.network.predict(x, threads=threads))]
+        if probabilities:
+            p = loaded.network.predict_proba(x, threads=threads).astype(float)
+            p = np.concatenate([1 - p, p], axis=1) if target.task == "binary" else p
+            rows = [
+                [*row, *(f"{v:.6g}" for v in line)]
+                for row, line in zip(rows, p.tolist(), strict=True)
+            ]
+        yield rows
+
+
+def cross_validated(folds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation of every score over the folds."""
+    names = [name for name in folds[0] if name not in ("fold", "seed", "fingerprint")]
+    values = {name: [fold[name] for fold in folds] for name in names}
+    return {
+        "folds": folds,
+        "mean": {name: float(np.mean(found)) for name, found in values.items()},
+        "deviation": {name: float(np.std(found)) for name, found in values.items()},
+    }
