@@ -26,16 +26,16 @@ std::mutex mutex;
 std::vector<Mapping> mappings;
 std::atomic<bool> watching{false};
 std::chrono::steady_clock::time_point last;
+int64_t before = 0;           // resident at the last check
+int64_t growth = 32'000'000;  // the most that came between two checks; at first a guess
 
-void give_back(const Mapping& mapping) {
+// Advice for the whole pages inside a mapping.
+void advise([[maybe_unused]] const Mapping& mapping, [[maybe_unused]] int advice) {
 #ifdef __linux__
-    // Whole pages inside the mapping.
     const auto page = uintptr_t(sysconf(_SC_PAGESIZE));
     const auto begin = (reinterpret_cast<uintptr_t>(mapping.address) + page - 1) / page * page;
     const auto end = (reinterpret_cast<uintptr_t>(mapping.address) + mapping.bytes) / page * page;
-    if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-#else
-    (void)mapping;
+    if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, advice);
 #endif
 }
 
@@ -44,6 +44,7 @@ void give_back(const Mapping& mapping) {
 void watch(void* address, size_t bytes, int64_t limit) {
     const std::lock_guard<std::mutex> lock(mutex);
     mappings.push_back({address, bytes, limit});
+    before = resident();
     watching = true;
 }
 
@@ -75,8 +76,14 @@ void release_if_due() {
     last = now;
     int64_t limit = std::numeric_limits<int64_t>::max();
     for (const Mapping& m : mappings) limit = m.limit < limit ? m.limit : limit;
-    if (mappings.empty() || resident() <= limit) return;
-    for (const Mapping& m : mappings) give_back(m);
+    if (mappings.empty()) return;
+    int64_t now_resident = resident();
+    if (now_resident - before > growth) growth = now_resident - before;
+    if (now_resident + growth > limit) {
+        for (const Mapping& m : mappings) advise(m, MADV_DONTNEED);
+        now_resident = resident();
+    }
+    before = now_resident;
 }
 
 }  // namespace onefold::residency

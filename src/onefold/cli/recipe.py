@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -91,6 +92,7 @@ class Recipe:
 
 #: Hears of a stage's name, the rows that are done, and how many there are.
 Watch = Callable[[str, int, int], None]
+_COLUMN_BYTES = 5_000_000  # that DuckDB holds of a column while it streams
 _LEAST_LEFT = 32_000_000  # bytes in which a small table can be learned
 
 
@@ -143,7 +145,7 @@ def prepare(
     longer used. `watch` hears of the rows that have been read.
 
     The table is read three times: its target, to split the rows; the training rows, to learn the
-    encoding; all rows, to encode them.
+    encoding; all rows, to encode them. Within a small `memory` the columns are read in groups.
     """
     column = table.column(recipe.target)
     rows = present_rows(column)
@@ -164,13 +166,13 @@ def prepare(
     if target.task == "regression":  # the scale, too, is learned from the training rows
         target = data.Target.find(recipe.target, values[train], "regression")
         y = target.encode(values)
-    encoder = _learn(recipe, table, rows[train], watch)
+    encoder = _learn(recipe, table, rows[train], memory, watch)
     named = {"train": train, "validation": validation, "test": test}
     parts = {name: part for name, part in named.items() if len(part)}
     places = {name: rows[part] for name, part in parts.items()}
     size = 4 * encoder.width * sum(map(len, places.values()))
     mapped = memory is not None and size > parse_size(left(memory)) // 2
-    inputs = _encode(table, encoder, places, _mapped if mapped else _in_memory, watch)
+    inputs = _encode(table, encoder, places, _mapped if mapped else _in_memory, memory, watch)
     weights = {}
     if recipe.class_weight is not None:
         if classes is None:
@@ -194,6 +196,7 @@ def left(memory: str) -> str:
     BudgetError
         The process has taken it all.
     """
+    _trim()
     taken = _native.resident()
     if parse_size(memory) <= taken:
         raise BudgetError(
@@ -201,6 +204,13 @@ def left(memory: str) -> str:
             f"give at least {format_size(taken + _LEAST_LEFT)}"
         )
     return str(parse_size(memory) - taken)
+
+
+def _trim() -> None:
+    """Give memory that was freed back to the system, where the C library can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def _balanced(
@@ -252,7 +262,11 @@ def _split_by_words(name: str, cells: Column) -> list[NDArray[np.int64]]:
 
 
 def _learn(
-    recipe: Recipe, table: data.Table, rows: NDArray[np.int64], watch: Watch
+    recipe: Recipe,
+    table: data.Table,
+    rows: NDArray[np.int64],
+    memory: str | None,
+    watch: Watch,
 ) -> data.Encoder:
     """The encoder of a table's columns, but the target, from some of its rows (ascending)."""
     left_out = (recipe.target, recipe.split_column)
@@ -261,11 +275,14 @@ def _learn(
         kinds, numeric=recipe.numeric, categorical=recipe.categorical, drop=recipe.drop,
         scaling=recipe.scaling,
     )  # fmt: skip
-    total = int(rows[-1]) + 1
-    for first, chunk in numbered(table, kinds):
-        chosen = _within(rows, first, chunk) - first
-        fit.add({name: column[chosen] for name, column in chunk.items()}, first)
-        watch("learning the columns", min(total, first + rows_of(chunk)), total)
+    groups = _groups(list(kinds), memory)
+    total = len(groups) * (int(rows[-1]) + 1)
+    for number, names in enumerate(groups):
+        for first, chunk in numbered(table, names):
+            chosen = _within(rows, first, chunk) - first
+            fit.add({name: column[chosen] for name, column in chunk.items()}, first)
+            done = number * total // len(groups) + first + rows_of(chunk)
+            watch("learning the columns", min(total, done), total)
     return fit.finish()
 
 
@@ -274,21 +291,39 @@ def _encode(
     encoder: data.Encoder,
     parts: Mapping[str, NDArray[np.int64]],
     empty: Callable[[int, int], NDArray[np.float32]],
+    memory: str | None,
     watch: Watch,
 ) -> dict[str, NDArray[np.float32]]:
     """Encoded rows (ascending) of every part."""
     out = {name: empty(len(rows), encoder.width) for name, rows in parts.items()}
-    done = dict.fromkeys(parts, 0)
-    total = max(int(rows[-1]) for rows in parts.values()) + 1
-    for first, chunk in numbered(table, [column.name for column in encoder.columns]):
-        encoded = encoder.encode(chunk, first)
-        for name, rows in parts.items():
-            chosen = _within(rows, first, chunk) - first
-            out[name][done[name] : done[name] + len(chosen)] = encoded[chosen]
-            done[name] += len(chosen)
-            release(out[name])
-        watch("encoding", min(total, first + rows_of(chunk)), total)
+    ends = np.cumsum([column.width for column in encoder.columns]).tolist()
+    columns = {
+        c.name: (c, end - c.width, end) for c, end in zip(encoder.columns, ends, strict=True)
+    }
+    groups = _groups(list(columns), memory)
+    total = len(groups) * (max(int(rows[-1]) for rows in parts.values()) + 1)
+    for number, names in enumerate(groups):
+        done = dict.fromkeys(parts, 0)
+        for first, chunk in numbered(table, names):
+            chosen = {part: _within(rows, first, chunk) - first for part, rows in parts.items()}
+            for column, begin, end in map(columns.__getitem__, names):
+                encoded = column.encode(chunk[column.name], first)
+                for part, rows in chosen.items():
+                    out[part][done[part] : done[part] + len(rows), begin:end] = encoded[rows]
+            for part, rows in chosen.items():
+                done[part] += len(rows)
+                release(out[part])
+            read = number * total // len(groups) + first + rows_of(chunk)
+            watch("encoding", min(total, read), total)
     return out
+
+
+def _groups(names: list[str], memory: str | None) -> list[list[str]]:
+    """Columns that are read together: all of them, or as many as DuckDB's buffers have room for."""
+    if memory is None:
+        return [names]
+    size = max(1, parse_size(left(memory)) // 2 // _COLUMN_BYTES)
+    return [names[i : i + size] for i in range(0, len(names), size)]
 
 
 def _in_memory(rows: int, width: int) -> NDArray[np.float32]:
@@ -398,7 +433,9 @@ def follow(
     scores = {}
     if "test" in prepared.parts:
         x, y = prepared.parts["test"]
-        scores = metrics.scores(prepared.target, network, x, y, memory=budget)
+        scores = metrics.scores(
+            prepared.target, network, x, y, memory=None if memory is None else left(memory)
+        )
     network.extra = {
         "recipe": asdict(recipe),
         "encoder": prepared.encoder.to_config(),

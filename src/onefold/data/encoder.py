@@ -315,9 +315,10 @@ class EncoderFit:
         }
 
     def add(self, chunk: Chunk, first_row: int = 0) -> None:
-        """The next rows."""
-        for name, fit in self._fits.items():
-            fit.add(chunk[name], first_row)
+        """The next rows, of all columns or of some; every column's come in order."""
+        for name, column in chunk.items():
+            if name in self._fits:
+                self._fits[name].add(column, first_row)
 
     def finish(self) -> Encoder:
         """The encoder.

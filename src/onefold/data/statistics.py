@@ -17,7 +17,7 @@ MAX_CATEGORIES = 64
 #: Different texts that are counted; columns with more are identifiers or free text.
 _MOST_COUNTED = 100_000
 #: Values that a median is taken from at most: all of a smaller table, an even draw of a larger one.
-_SAMPLE = 1 << 16
+_SAMPLE = 1 << 14
 _LEAST_IDENTIFIERS = 20
 
 

@@ -46,7 +46,8 @@ _SUFFIXES = {
 }  # fmt: skip
 FORMATS = ("csv", "parquet", "json", "sqlite", "duckdb", "idx")
 _ROWS = 65_536
-_TEXT_ROWS = 16_384
+_LEAST_ROWS = 1024
+_PIECE_BYTES = 8 << 20
 _LEAST_DUCKDB = 96 << 20  # bytes with which it can read a wide CSV
 
 
@@ -319,9 +320,9 @@ class Table:
             with self._duckdb_errors(), connect() as database:
                 stream = database.sql(f"select {chosen} from ({query}) as t")
                 for batch in nanoarrow.c_array_stream(stream):
-                    # Texts become objects, which take ten times as much: fewer of them at a time.
-                    texts = any(self.kinds[name] == "text" for name in wanted)
-                    step = _TEXT_ROWS if texts else max(1, batch.length)
+                    # Texts become objects, which take ten times as much as numbers.
+                    row = sum(80 if self.kinds[name] == "text" else 8 for name in wanted)
+                    step = max(_LEAST_ROWS, _PIECE_BYTES // row)
                     for first in range(0, batch.length, step):
                         rows = slice(first, min(first + step, batch.length))
                         yield {

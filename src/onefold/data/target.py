@@ -92,14 +92,21 @@ class Target:
             values = parse_numbers(self.name, column, 0)
             return ((values - self.mean) / self.scale).astype(np.float32)
         places = {value: place for place, value in enumerate(self.classes)}
-        cells = (column if column.dtype == object else number_text(column)).tolist()
-        for row, cell in enumerate(cells):
-            if cell not in places:
-                raise TableError(
-                    f"target {self.name!r} holds {cell!r} in row {row + 1}, which training never saw "
-                    f"(classes: {', '.join(self.classes[:10])})"
-                )
-        return np.array([places[cell] for cell in cells], dtype=np.int64)
+        if column.dtype == object:
+            cells, rows = column.tolist(), None
+        else:  # few different numbers, each looked up once
+            distinct, rows = np.unique(column, return_inverse=True)
+            cells = number_text(distinct).tolist()
+        found = np.array([places.get(cell, -1) for cell in cells], dtype=np.int64)
+        found = found if rows is None else found[rows]
+        if (found < 0).any():
+            row = int(np.argmax(found < 0))
+            cell = cells[row if rows is None else rows[row]]
+            raise TableError(
+                f"target {self.name!r} holds {cell!r} in row {row + 1}, which training never saw "
+                f"(classes: {', '.join(self.classes[:10])})"
+            )
+        return found
 
     def decode(self, outputs: NDArray[Any]) -> list[str]:
         """Predictions in the table's own terms, from the network's raw outputs."""

@@ -34,6 +34,7 @@ def bounded(memory: int | float | str | None, *arrays: Any) -> Iterator[None]:
     finally:
         for array in mapped:
             _native.unwatch(array)
+            release(array)
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
