@@ -34,7 +34,9 @@ LAYERS = [
     {"train"},
     {"network"},
     {"model_file"},
+    {"estimators"},
     {"cli"},
+    {"__main__"},
 ]
 LEVEL = {name: place for place, names in enumerate(LAYERS) for name in names}
 

@@ -89,6 +89,7 @@ def test_five_seeds_of_penguins_reach_97(run):
 def empty_process(monkeypatch):
     """The command runs in the tests' process, which is large: count what it takes from here on."""
     monkeypatch.setattr("onefold._native.resident", lambda: 0)
+    monkeypatch.setattr("onefold.cli.recipe._LEAST_MAPPED", 0)
 
 
 @pytest.mark.usefixtures("empty_process")
@@ -435,3 +436,95 @@ def test_no_room_for_the_rows(run, tmp_path, monkeypatch):
     assert status == 2
     assert "No space left on device; point TMPDIR at a larger disk" in err
     assert not (tmp_path / "model.onefold").exists()
+
+
+def test_the_latest_rows_are_the_test_set(run, tmp_path):
+    path = table(
+        tmp_path / "t.csv",
+        100,
+        "when,x,y",
+        lambda i: f"2024-01-{1 + (i * 37) % 28:02d},{i},{i % 9}.5",
+    )
+    recipe = Recipe(target="y", split_by="when", test=0.25, validation=0.25)
+    prepared = prepare(recipe, recipe.table(path))
+    assert {name: len(y) for name, (_, y) in prepared.parts.items()} == {
+        "train": 50, "validation": 25, "test": 25,
+    }  # fmt: skip
+    when = {name: x[:, 0] for name, (x, _) in prepared.parts.items()}  # where it lies in time
+    assert when["train"].max() <= when["validation"].min()
+    assert when["validation"].max() <= when["test"].min()
+
+
+def test_a_column_says_what_is_what(run, tmp_path):
+    words = ["train", "train", "Validation", "test"]
+    path = table(tmp_path / "t.csv", 80, "part,x,y", lambda i: f"{words[i % 4]},{i},{i}.5")
+    recipe = Recipe(target="y", split_column="part")
+    prepared = prepare(recipe, recipe.table(path))
+    assert [column.name for column in prepared.encoder.columns] == ["x"]
+    assert {name: len(y) for name, (_, y) in prepared.parts.items()} == {
+        "train": 40, "validation": 20, "test": 20,
+    }  # fmt: skip
+    path = table(tmp_path / "u.csv", 8, "part,x,y", lambda i: f"dev,{i},{i}.5")
+    status, _, err = run("train", path, "--target", "y", "--split-column", "part")
+    assert status == 2
+    assert "says train, validation or test, found 'dev'" in err
+
+
+def test_balanced_classes_count_alike(run, tmp_path):
+    path = table(
+        tmp_path / "t.csv", 400, "x,y", lambda i: f"{i},{'rare' if i % 10 == 0 else 'common'}"
+    )
+    recipe = Recipe(target="y", class_weight="balanced", epochs=1)
+    prepared = prepare(recipe, recipe.table(path))
+    weights, y = prepared.weights["train"], prepared.parts["train"][1]
+    sums = [weights[y == c].sum() for c in (0, 1)]
+    assert sums[0] == pytest.approx(sums[1], rel=1e-6)
+    assert weights.sum() == pytest.approx(len(y), rel=1e-6)
+    plain = follow(Recipe(target="y", epochs=1), prepare(Recipe(target="y"), recipe.table(path)))
+    assert follow(recipe, prepared).network.fingerprint() != plain.network.fingerprint()
+    status, _, err = run("train", path, "--target", "x", "--class-weight", "balanced")
+    assert status == 2
+    assert "is for classes" in err
+
+
+def test_predictions_as_parquet(run, tmp_path):
+    run("train", PENGUINS, "--target", "species", *FAST)
+    options = ["predict", "model.onefold", PENGUINS, "--probabilities", "-o"]
+    assert run(*options, "p.csv")[0] == 0
+    assert run(*options, "p.parquet")[0] == 0
+    text = duckdb.sql(f"select * from read_csv('{tmp_path / 'p.csv'}')").fetchall()
+    columns = duckdb.sql(f"select * from '{tmp_path / 'p.parquet'}'")
+    assert [str(t) for t in columns.types] == ["VARCHAR", "DOUBLE", "DOUBLE", "DOUBLE"]
+    assert columns.fetchall() == text
+    assert sorted(os.listdir(tmp_path)) == ["model.onefold", "p.csv", "p.parquet"]
+
+
+def test_a_failed_prediction_leaves_nothing(run, tmp_path):
+    run("train", PENGUINS, "--target", "species", *FAST)
+    text = data.PENGUINS.read_text().splitlines()
+    (tmp_path / "bad.csv").write_text("\n".join([*text[:100], text[100].replace(",", ",x", 5)]))
+    for name in ("p.csv", "p.parquet"):
+        assert run("predict", "model.onefold", "bad.csv", "-o", name)[0] != 0
+        assert not (tmp_path / name).exists()
+    assert sorted(os.listdir(tmp_path)) == ["bad.csv", "model.onefold"]
+
+
+@pytest.mark.parametrize("scaling", ["robust", "quantile"])
+def test_scaling(run, tmp_path, scaling):
+    rng = np.random.default_rng(0)
+    values = np.exp(3 * rng.normal(size=500))  # far outliers
+    path = write(
+        tmp_path / "t.csv", "\n".join(["x,y", *(f"{v},{i % 2}" for i, v in enumerate(values))])
+    )
+    recipe = Recipe(target="y", scaling=scaling)
+    prepared = prepare(recipe, recipe.table(path))
+    x = np.concatenate([part for part, _ in prepared.parts.values()])[:, 0]
+    assert np.abs(x).max() <= 3
+    order = np.argsort(np.concatenate([part for part, _ in prepared.parts.values()])[:, 0])
+    assert (np.diff(x[order]) >= 0).all()
+    if scaling == "quantile":
+        assert abs(x.mean()) < 0.1
+        assert x.std() == pytest.approx(1, abs=0.05)
+    assert run("train", path, "--target", "y", "--scaling", scaling, *FAST)[0] == 0
+    assert run("predict", "model.onefold", path, "-o", "p.csv")[0] == 0
+    assert scaling in run("inspect", "model.onefold")[1]

@@ -204,6 +204,26 @@ def inspect(model: Model, as_json: Json = False) -> None:
 
 
 @app.command()
+def report(
+    model: Model,
+    table: Table,
+    output_path: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where the page goes.")
+    ] = Path("report.html"),
+    quiet: Quiet = False,
+) -> None:
+    """Write one HTML page about a model: its data, network, learning, figures and memory."""
+    from onefold.cli.report import write_report
+
+    loaded = models.load(model)
+    check_writable(output_path)
+    with output.watching(quiet) as watch:
+        prepared = models.prepared(loaded, loaded.recipe.table(table), watch)
+        write_report(output_path, model, table, loaded, prepared, watch)
+    print(f"report {output_path}")
+
+
+@app.command()
 def verify(model: Model, table: Table, threads: Threads = None, quiet: Quiet = False) -> None:
     """Train again from the same table and compare fingerprints."""
     loaded = models.load(model)

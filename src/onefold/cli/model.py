@@ -12,7 +12,7 @@ import numpy as np
 from onefold import data, model_file
 from onefold._errors import ModelFileError, OptionError, TableError
 from onefold.cli import metrics
-from onefold.cli.recipe import Recipe, numbered
+from onefold.cli.recipe import Prepared, Recipe, Watch, numbered, prepare
 from onefold.data.target import present_rows
 from onefold.network import Network
 
@@ -68,6 +68,12 @@ def evaluate(
     x, y = np.concatenate(inputs), loaded.target.encode(np.concatenate(columns))
     known = (loaded.target, loaded.network, x, y, threads)
     return {"rows": len(y), **metrics.scores(*known), **metrics.details(*known)}
+
+
+def prepared(loaded: Loaded, source: data.Table, watch: Watch) -> Prepared:
+    """A table cut as for training, encoded as the model knows its columns and its target."""
+    loaded.encoder.check(source.kinds)
+    return prepare(loaded.recipe, source, watch=watch, known=(loaded.encoder, loaded.target))
 
 
 def predictions(

@@ -93,6 +93,8 @@ class Recipe:
 #: Hears of a stage's name, the rows that are done, and how many there are.
 Watch = Callable[[str, int, int], None]
 _COLUMN_BYTES = 5_000_000  # that DuckDB holds of a column while it streams
+#: A row of a mapped file may bring 2 MiB of it into memory, and a tile of rows is read at once.
+_LEAST_MAPPED = 300_000_000
 _LEAST_LEFT = 32_000_000  # bytes in which a small table can be learned
 
 
@@ -136,13 +138,15 @@ def prepare(
     fold: tuple[int, int] | None = None,
     memory: str | None = None,
     watch: Watch = _nobody,
+    known: tuple[data.Encoder, data.Target] | None = None,
 ) -> Prepared:
     """Read a table, split it and encode it; encoders learn from the training rows alone.
 
     With `fold` (i, k) the test rows are the i-th of k parts, instead of the recipe's share.
     Where the encoded rows would take more than half of what `memory` leaves, they go into a
     memory-mapped file in the system's folder for temporary files, which is removed when they are no
-    longer used. `watch` hears of the rows that have been read.
+    longer used. `watch` hears of the rows that have been read. An encoder and a target that are `known`
+    are not learned again.
 
     The table is read three times: its target, to split the rows; the training rows, to learn the
     encoding; all rows, to encode them. Within a small `memory` the columns are read in groups.
@@ -157,21 +161,29 @@ def prepare(
             "at least two are needed"
         )
     values = column[rows]
-    target = data.Target.find(recipe.target, values, recipe.task)
+    target = known[1] if known else data.Target.find(recipe.target, values, recipe.task)
     y = target.encode(values)
     classes = None if target.task == "regression" else y
     test, validation, train = _split(recipe, table, rows, classes, fold)
     if len(train) == 0:
         raise TableError(f"{table.name} has too few rows to train on: {len(y)}")
-    if target.task == "regression":  # the scale, too, is learned from the training rows
+    if (
+        target.task == "regression" and known is None
+    ):  # the scale, too, is learned from the training rows
         target = data.Target.find(recipe.target, values[train], "regression")
         y = target.encode(values)
-    encoder = _learn(recipe, table, rows[train], memory, watch)
+    encoder = known[0] if known else _learn(recipe, table, rows[train], memory, watch)
     named = {"train": train, "validation": validation, "test": test}
     parts = {name: part for name, part in named.items() if len(part)}
     places = {name: rows[part] for name, part in parts.items()}
     size = 4 * encoder.width * sum(map(len, places.values()))
     mapped = memory is not None and size > parse_size(left(memory)) // 2
+    if memory is not None and mapped and parse_size(left(memory)) < min(size, _LEAST_MAPPED):
+        least = parse_size(memory) - parse_size(left(memory)) + min(size, _LEAST_MAPPED)
+        raise BudgetError(
+            f"memory={memory!r} is too small for rows that are read from a file in another order; "
+            f"give at least {format_size(least)}"
+        )
     inputs = _encode(table, encoder, places, _mapped if mapped else _in_memory, memory, watch)
     weights = {}
     if recipe.class_weight is not None:

@@ -1,0 +1,70 @@
+"""What the process takes, seen from outside, when the data are larger than the budget."""
+
+import re
+import subprocess
+import sys
+
+import duckdb
+import numpy as np
+import pytest
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+GRADIENT = """
+import numpy as np, onefold as of, sys
+x = np.memmap(sys.argv[1], np.float32, "r").reshape(-1, 20)
+y = np.zeros(len(x), np.float32)
+net = of.Network([of.Dense(32, "relu"), of.Dense(1)], inputs=20)
+peak = lambda: int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) * 1024
+before = peak()
+loss, gradient = net.loss_and_gradient(x, y, memory=None if sys.argv[2] == "all" else sys.argv[2])
+print(peak() - before, loss.hex(), gradient["dense_0.weight"].sum(dtype=float).hex())
+"""
+
+
+@linux
+def test_a_gradient_over_ten_million_rows_in_200_megabytes(tmp_path):
+    path, rows = tmp_path / "rows.f32", 10_000_000
+    rng = np.random.default_rng(0)
+    with path.open("wb") as file:
+        piece = rng.standard_normal((100_000, 20), dtype=np.float32)
+        for i in range(rows // len(piece)):
+            file.write((piece + np.float32(i / 100)).tobytes())
+
+    def run(memory):
+        command = [sys.executable, "-c", GRADIENT, str(path), memory]
+        out = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        return int(out[0]), out[1:]
+
+    (within, result), (beyond, same) = run("200MB"), run("all")
+    path.unlink()
+    assert result == same
+    assert within <= 200e6
+    assert beyond > 700e6  # the rows do not fit by themselves
+
+
+@linux
+def test_a_table_larger_than_the_budget(tmp_path):
+    path = tmp_path / "t.parquet"
+    columns = ", ".join(f"hash(range * 100 + {i})::double / 1e19 as x{i}" for i in range(60))
+    with duckdb.connect() as database:
+        database.execute("set threads = 1")
+        database.execute(
+            f"copy (select {columns}, range % 2 as y from range(3000000)) to '{path}' (format parquet)"
+        )
+    found = {}
+    for memory in ("560MB", "4GB"):
+        command = [
+            sys.executable, "-c",
+            "import sys, onefold.cli as c; s = c.main(sys.argv[1:]); "
+            "print(next(l for l in open('/proc/self/status') if l.startswith('VmHWM'))); sys.exit(s)",
+            "train", str(path), "--target", "y", "--epochs", "1", "--batch-size", "1024",
+            "--memory", memory, "-q", "-o", str(tmp_path / "m.onefold"),
+        ]  # fmt: skip
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        fingerprint = re.search(r"fingerprint \w+ \((\w+)\)", run.stdout)[1]
+        found[memory] = int(re.search(r"VmHWM:\s+(\d+) kB", run.stdout)[1]) * 1024, fingerprint
+    assert found["560MB"][1] == found["4GB"][1]
+    assert found["560MB"][0] <= 560e6
+    assert found["4GB"][0] > 3_000_000 * 60 * 4
