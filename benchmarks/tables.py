@@ -23,7 +23,9 @@ if __name__ == "__main__":
     given = parse_arguments(__doc__)
 
 from onefold import data
-from onefold.cli.recipe import Recipe, _split, follow, prepare
+from onefold.cli.preparation import _split, prepare
+from onefold.cli.recipe import Recipe
+from onefold.cli.training import follow
 
 FOLDER = Path(os.environ.get("ONEFOLD_DATA", Path(__file__).parents[2] / "shared" / "data"))
 ROWS = 4_000

@@ -18,7 +18,9 @@ import pytest
 
 from onefold import _files, data
 from onefold.cli import main
-from onefold.cli.recipe import Recipe, follow, prepare
+from onefold.cli.preparation import prepare
+from onefold.cli.recipe import Recipe
+from onefold.cli.training import follow
 
 PENGUINS = str(data.PENGUINS)
 FAST = ["--epochs", "3", "--quiet"]
@@ -89,7 +91,7 @@ def test_five_seeds_of_penguins_reach_97(run):
 def empty_process(monkeypatch):
     """The command runs in the tests' process, which is large: count what it takes from here on."""
     monkeypatch.setattr("onefold._native.resident", lambda: 0)
-    monkeypatch.setattr("onefold.cli.recipe._LEAST_MAPPED", 0)
+    monkeypatch.setattr("onefold.cli.preparation._LEAST_MAPPED", 0)
 
 
 @pytest.mark.usefixtures("empty_process")
@@ -453,6 +455,13 @@ def test_the_latest_rows_are_the_test_set(run, tmp_path):
     when = {name: x[:, 0] for name, (x, _) in prepared.parts.items()}  # where it lies in time
     assert when["train"].max() <= when["validation"].min()
     assert when["validation"].max() <= when["test"].min()
+
+
+def test_rows_without_a_place_in_the_order_are_refused(run, tmp_path):
+    path = table(tmp_path / "t.csv", 40, "when,x,y", lambda i: f"{'' if i == 7 else i},{i},{i}.5")
+    status, _, err = run("train", path, "--target", "y", "--split-by", "when")
+    assert status == 2
+    assert "'when' is missing in 1 rows" in err
 
 
 def test_a_column_says_what_is_what(run, tmp_path):

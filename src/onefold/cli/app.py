@@ -13,7 +13,9 @@ from onefold import _files, _native
 from onefold.cli import model as models
 from onefold.cli import output
 from onefold.cli.options import whole, with_recipe
-from onefold.cli.recipe import Recipe, follow, prepare
+from onefold.cli.preparation import prepare
+from onefold.cli.recipe import Recipe
+from onefold.cli.training import follow
 from onefold.cli.writing import check_writable, write_table
 
 app = typer.Typer(

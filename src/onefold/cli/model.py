@@ -12,7 +12,8 @@ import numpy as np
 from onefold import data, model_file
 from onefold._errors import ModelFileError, OptionError, TableError
 from onefold.cli import metrics
-from onefold.cli.recipe import Prepared, Recipe, Watch, numbered, prepare
+from onefold.cli.preparation import Prepared, Watch, numbered, prepare
+from onefold.cli.recipe import Recipe
 from onefold.data.target import present_rows
 from onefold.network import Network
 

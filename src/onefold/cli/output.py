@@ -11,7 +11,8 @@ from typing import Any
 
 from onefold import _files, data
 from onefold.cli.model import Loaded
-from onefold.cli.recipe import Prepared, Trained, Watch
+from onefold.cli.preparation import Prepared, Watch
+from onefold.cli.training import Trained
 from onefold.train.budget import format_size
 from onefold.train.callbacks import Progress
 

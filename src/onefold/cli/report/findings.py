@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onefold import _native
 from onefold.cli import metrics
 from onefold.cli.model import Loaded
-from onefold.cli.recipe import Prepared
+from onefold.cli.preparation import Prepared
 from onefold.network import Network
 from onefold.train.budget import Plan
 

@@ -9,7 +9,7 @@ import onefold
 from onefold import _files
 from onefold._errors import OptionError
 from onefold.cli.model import Loaded
-from onefold.cli.recipe import Prepared, Watch
+from onefold.cli.preparation import Prepared, Watch
 from onefold.data.encoder import Encoded
 from onefold.train.budget import format_size
 

@@ -1,0 +1,313 @@
+"""From a table to encoded parts: read, split, learned and encoded within a memory budget."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onefold import _native, data
+from onefold._errors import BudgetError, OptionError, TableError
+from onefold.cli.recipe import Recipe
+from onefold.data.columns import Chunk, Column
+from onefold.data.target import present_rows
+from onefold.train.budget import format_size, parse_size
+from onefold.train.residency import release
+
+#: Hears of a stage's name, the rows that are done, and how many there are.
+Watch = Callable[[str, int, int], None]
+_COLUMN_BYTES = 5_000_000  # that DuckDB holds of a column while it streams
+#: A row of a mapped file may bring 2 MiB of it into memory, and a tile of rows is read at once.
+_LEAST_MAPPED = 300_000_000
+_LEAST_LEFT = 32_000_000  # bytes in which a small table can be learned
+
+
+def _nobody(stage: str, done: int, total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A table cut into parts and encoded.
+
+    Attributes
+    ----------
+    parts : dict of str to (inputs, targets)
+        "train", "validation" and "test"; an empty part is left out.
+    skipped : int
+        Rows without a target.
+    digest : str or None
+        SHA-256 of the table's files.
+    weights : dict of str to array
+        Of the rows of "train" and "validation", where classes have weights.
+    """
+
+    encoder: data.Encoder
+    target: data.Target
+    parts: dict[str, tuple[NDArray[Any], NDArray[Any]]]
+    skipped: int
+    digest: str | None
+    weights: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user should know."""
+        skipped = [f"{self.skipped} rows have no target and are left out"] if self.skipped else []
+        return skipped + self.encoder.notices
+
+
+def prepare(
+    recipe: Recipe,
+    table: data.Table,
+    fold: tuple[int, int] | None = None,
+    memory: str | None = None,
+    watch: Watch = _nobody,
+    known: tuple[data.Encoder, data.Target] | None = None,
+) -> Prepared:
+    """Read a table, split it and encode it; encoders learn from the training rows alone.
+
+    With `fold` (i, k) the test rows are the i-th of k parts, instead of the recipe's share.
+    Where the encoded rows would take more than half of what `memory` leaves, they go into a
+    memory-mapped file in the system's folder for temporary files, which is removed when they are no
+    longer used. `watch` hears of the rows that have been read. An encoder and a target that are `known`
+    are not learned again.
+
+    The table is read three times: its target, to split the rows; the training rows, to learn the
+    encoding; all rows, to encode them. Within a small `memory` the columns are read in groups.
+    """
+    column = table.column(recipe.target)
+    rows = present_rows(column)
+    if len(column) == 0:
+        raise TableError(f"{table.name} has no rows")
+    if len(rows) < 2:
+        raise TableError(
+            f"{table.name} has {len(rows)} row{'' if len(rows) == 1 else 's'} with a target; "
+            "at least two are needed"
+        )
+    values = column[rows]
+    target = known[1] if known else data.Target.find(recipe.target, values, recipe.task)
+    y = target.encode(values)
+    classes = None if target.task == "regression" else y
+    if recipe.class_weight is not None and classes is None:
+        raise OptionError("--class-weight is for classes; this target is a regression")
+    test, validation, train = _split(recipe, table, rows, classes, fold)
+    if len(train) == 0:
+        raise TableError(f"{table.name} has too few rows to train on: {len(y)}")
+    # A regression's scale, too, is learned from the training rows.
+    if target.task == "regression" and known is None:
+        target = data.Target.find(recipe.target, values[train], "regression")
+        y = target.encode(values)
+    encoder = known[0] if known else _learn(recipe, table, rows[train], memory, watch)
+    named = {"train": train, "validation": validation, "test": test}
+    parts = {name: part for name, part in named.items() if len(part)}
+    places = {name: rows[part] for name, part in parts.items()}
+    size = 4 * encoder.width * sum(map(len, places.values()))
+    mapped = memory is not None and size > parse_size(left(memory)) // 2
+    if memory is not None and mapped and parse_size(left(memory)) < min(size, _LEAST_MAPPED):
+        least = parse_size(memory) - parse_size(left(memory)) + min(size, _LEAST_MAPPED)
+        raise BudgetError(
+            f"memory={memory!r} is too small for rows that are read from a file in another order; "
+            f"give at least {format_size(least)}"
+        )
+    inputs = _encode(table, encoder, places, _mapped if mapped else _in_memory, memory, watch)
+    weights = {}
+    if recipe.class_weight is not None and classes is not None:
+        weights = _balanced(classes, {n: p for n, p in parts.items() if n != "test"})
+    return Prepared(
+        encoder,
+        target,
+        {name: (inputs[name], y[part]) for name, part in parts.items()},
+        len(column) - len(rows),
+        table.digest(),
+        weights,
+    )
+
+
+def left(memory: str) -> str:
+    """What the process may still take of a budget, in bytes.
+
+    Raises
+    ------
+    BudgetError
+        The process has taken it all.
+    """
+    _trim()
+    taken = _native.resident()
+    if parse_size(memory) <= taken:
+        raise BudgetError(
+            f"memory={memory!r} is too small: the process itself takes {format_size(taken)}; "
+            f"give at least {format_size(taken + _LEAST_LEFT)}"
+        )
+    return str(parse_size(memory) - taken)
+
+
+def _trim() -> None:
+    """Give memory that was freed back to the system, where the C library can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
+
+
+def _balanced(
+    classes: NDArray[Any], parts: Mapping[str, NDArray[np.int64]]
+) -> dict[str, NDArray[np.float32]]:
+    """Weights by which every class counts as much as the others, from the training rows."""
+    counts = np.maximum(np.bincount(classes[parts["train"]], minlength=int(classes.max()) + 1), 1)
+    of_class = len(parts["train"]) / (np.count_nonzero(counts) * counts)
+    return {name: of_class[classes[part]].astype(np.float32) for name, part in parts.items()}
+
+
+def _split(
+    recipe: Recipe,
+    table: data.Table,
+    places: NDArray[np.int64],
+    classes: NDArray[Any] | None,
+    fold: tuple[int, int] | None,
+) -> list[NDArray[np.int64]]:
+    """Test, validation and training rows, among those at `places` of the table."""
+    rows = len(places)
+    if fold is not None and (recipe.split_by or recipe.split_column):
+        raise OptionError("cross-validation draws its own folds; leave --split-by and the like out")
+    if recipe.split_column:
+        return _split_by_words(recipe.split_column, table.column(recipe.split_column)[places])
+    if recipe.split_by:
+        keys = table.column(recipe.split_by)[places]
+        missing = len(places) - len(present_rows(keys))
+        if missing:
+            raise TableError(
+                f"column {recipe.split_by!r} is missing in {missing} rows, so it gives them no order"
+            )
+        if keys.dtype == object:
+            keys = keys.astype(str)
+        return data.split_in_order(keys, (recipe.test, recipe.validation))
+    if fold is None:
+        return data.split(rows, (recipe.test, recipe.validation), recipe.seed, classes)
+    place, count = fold
+    parts = data.split(rows, [1 / count] * (count - 1), recipe.seed, classes)
+    rest = np.sort(np.concatenate([part for i, part in enumerate(parts) if i != place]))
+    inner = data.split(
+        len(rest), (recipe.validation,), recipe.seed, None if classes is None else classes[rest]
+    )
+    return [parts[place], rest[inner[0]], rest[inner[1]]]
+
+
+def _split_by_words(name: str, cells: Column) -> list[NDArray[np.int64]]:
+    """Test, validation and training rows where a column says what is what."""
+    words = [str(cell).strip().lower() for cell in cells.tolist()]
+    strange = next((w for w in words if w not in ("train", "validation", "test")), None)
+    if strange is not None:
+        raise TableError(f"column {name!r} says train, validation or test, found {strange!r}")
+    said = np.array(words)
+    return [np.flatnonzero(said == word) for word in ("test", "validation", "train")]
+
+
+def _learn(
+    recipe: Recipe,
+    table: data.Table,
+    rows: NDArray[np.int64],
+    memory: str | None,
+    watch: Watch,
+) -> data.Encoder:
+    """The encoder of a table's columns, but the target, from some of its rows (ascending)."""
+    left_out = (recipe.target, recipe.split_column)
+    kinds = {name: kind for name, kind in table.kinds.items() if name not in left_out}
+    fit = data.EncoderFit(
+        kinds, numeric=recipe.numeric, categorical=recipe.categorical, drop=recipe.drop,
+        scaling=recipe.scaling,
+    )  # fmt: skip
+    groups = _groups(list(kinds), memory)
+    total = len(groups) * (int(rows[-1]) + 1)
+    for number, names in enumerate(groups):
+        for first, chunk in numbered(table, names):
+            chosen = _within(rows, first, chunk) - first
+            fit.add({name: column[chosen] for name, column in chunk.items()}, first)
+            done = number * total // len(groups) + first + rows_of(chunk)
+            watch("learning the columns", min(total, done), total)
+    return fit.finish()
+
+
+def _encode(
+    table: data.Table,
+    encoder: data.Encoder,
+    parts: Mapping[str, NDArray[np.int64]],
+    empty: Callable[[int, int], NDArray[np.float32]],
+    memory: str | None,
+    watch: Watch,
+) -> dict[str, NDArray[np.float32]]:
+    """Encoded rows (ascending) of every part."""
+    out = {name: empty(len(rows), encoder.width) for name, rows in parts.items()}
+    ends = np.cumsum([column.width for column in encoder.columns]).tolist()
+    columns = {
+        c.name: (c, end - c.width, end) for c, end in zip(encoder.columns, ends, strict=True)
+    }
+    groups = _groups(list(columns), memory)
+    total = len(groups) * (max(int(rows[-1]) for rows in parts.values()) + 1)
+    for number, names in enumerate(groups):
+        done = dict.fromkeys(parts, 0)
+        for first, chunk in numbered(table, names):
+            chosen = {part: _within(rows, first, chunk) - first for part, rows in parts.items()}
+            for column, begin, end in map(columns.__getitem__, names):
+                encoded = column.encode(chunk[column.name], first)
+                for part, rows in chosen.items():
+                    out[part][done[part] : done[part] + len(rows), begin:end] = encoded[rows]
+            for part, rows in chosen.items():
+                done[part] += len(rows)
+                release(out[part])
+            read = number * total // len(groups) + first + rows_of(chunk)
+            watch("encoding", min(total, read), total)
+    return out
+
+
+def _groups(names: list[str], memory: str | None) -> list[list[str]]:
+    """Columns that are read together: all of them, or as many as DuckDB's buffers have room for."""
+    if memory is None:
+        return [names]
+    size = max(1, parse_size(left(memory)) // 2 // _COLUMN_BYTES)
+    return [names[i : i + size] for i in range(0, len(names), size)]
+
+
+def _in_memory(rows: int, width: int) -> NDArray[np.float32]:
+    return np.empty((rows, width), np.float32)
+
+
+def _mapped(rows: int, width: int) -> NDArray[np.float32]:
+    """An array in a file that has no name any more, so that it goes with the last who uses it."""
+    with tempfile.TemporaryFile(prefix="onefold-") as file:
+        try:
+            if hasattr(os, "posix_fallocate"):  # says at once where there is no room
+                os.posix_fallocate(file.fileno(), 0, 4 * rows * width)
+            else:
+                file.truncate(4 * rows * width)
+        except OSError as error:
+            raise TableError(
+                f"no room for {4 * rows * width:,} bytes of encoded rows in {tempfile.gettempdir()}: "
+                f"{error.strerror}; point TMPDIR at a larger disk, or give more --memory"
+            ) from error
+        return np.memmap(file, np.float32, "r+", shape=(rows, width))
+
+
+def numbered(table: data.Table, names: Iterable[str]) -> Iterator[tuple[int, Chunk]]:
+    """Pieces of a table with the number of their first row."""
+    first = 0
+    for chunk in table.chunks(list(names)):
+        if chunk:
+            yield first, chunk
+            first += rows_of(chunk)
+
+
+def rows_of(chunk: Chunk) -> int:
+    """Rows of a piece of a table."""
+    return len(next(iter(chunk.values())))
+
+
+def _within(rows: NDArray[np.int64], first: int, chunk: Chunk) -> NDArray[np.int64]:
+    """Those of some rows (ascending) that are in a piece of the table."""
+    end = first + rows_of(chunk)
+    low, high = np.searchsorted(rows, [first, end])
+    return rows[low:high]
