@@ -27,7 +27,7 @@ std::vector<Mapping> mappings;
 std::atomic<bool> watching{false};
 std::chrono::steady_clock::time_point last;
 int64_t before = 0;           // resident at the last check
-int64_t growth = 32'000'000;  // the most that came between two checks; at first a guess
+int64_t growth = 64'000'000;  // the most that came between two checks; at first a guess
 
 // Advice for the whole pages inside a mapping.
 void advise([[maybe_unused]] const Mapping& mapping, [[maybe_unused]] int advice) {

@@ -50,10 +50,10 @@ def test_a_table_larger_than_the_budget(tmp_path):
     with duckdb.connect() as database:
         database.execute("set threads = 1")
         database.execute(
-            f"copy (select {columns}, range % 2 as y from range(3000000)) to '{path}' (format parquet)"
+            f"copy (select {columns}, range % 2 as y from range(4000000)) to '{path}' (format parquet)"
         )
     found = {}
-    for memory in ("560MB", "4GB"):
+    for memory in ("760MB", "4GB"):
         command = [
             sys.executable, "-c",
             "import sys, onefold.cli as c; s = c.main(sys.argv[1:]); "
@@ -65,6 +65,6 @@ def test_a_table_larger_than_the_budget(tmp_path):
         assert run.returncode == 0, run.stderr
         fingerprint = re.search(r"fingerprint \w+ \((\w+)\)", run.stdout)[1]
         found[memory] = int(re.search(r"VmHWM:\s+(\d+) kB", run.stdout)[1]) * 1024, fingerprint
-    assert found["560MB"][1] == found["4GB"][1]
-    assert found["560MB"][0] <= 560e6
-    assert found["4GB"][0] > 3_000_000 * 60 * 4
+    assert found["760MB"][1] == found["4GB"][1]
+    assert found["760MB"][0] <= 760e6
+    assert found["4GB"][0] > 4_000_000 * 60 * 4

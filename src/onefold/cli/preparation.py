@@ -24,7 +24,7 @@ from onefold.train.residency import release
 Watch = Callable[[str, int, int], None]
 _COLUMN_BYTES = 5_000_000  # that DuckDB holds of a column while it streams
 #: A row of a mapped file may bring 2 MiB of it into memory, and a tile of rows is read at once.
-_LEAST_MAPPED = 300_000_000
+_LEAST_MAPPED = 400_000_000
 _LEAST_LEFT = 32_000_000  # bytes in which a small table can be learned
 
 

@@ -26,7 +26,7 @@ def bounded(memory: int | float | str | None, *arrays: Any) -> Iterator[None]:
     if memory is None or not mapped:
         yield
         return
-    limit = _native.resident() + parse_size(memory) * 7 // 8  # some come before it is noticed
+    limit = _native.resident() + parse_size(memory) * 3 // 4  # some come before it is noticed
     for array in mapped:
         _native.watch(array, limit)
     try:
