@@ -86,7 +86,7 @@ def product(name, shape, rng, budget):
     panels = -(-outputs // PANEL)
     weight = (aligned((panels, inputs, PANEL), np.float32, rng), inputs, outputs)
     if name == "weight_gradient":
-        spent = seconds(name, [weight, x, z], budget, rows=rows, end=panels * inputs)
+        spent = seconds(name, [weight, x, z], budget, rows=rows, end=inputs, panels=panels)
     else:
         spent = seconds(name, [z, x, weight, (None, 0, 0)], budget, rows=rows)
     return 2 * rows * inputs * outputs / spent / 1e9, "GFLOP/s"
@@ -156,7 +156,7 @@ def copying(name, shape, rng, budget):
         gradient = (aligned((operands_width(width) + 16, 1), np.float32), 1, width)
         size = 4
         spent = seconds(
-            name, [gradient, *rows_of(shape, 1, rng)], budget, rows=rows, end=-(-width // PANEL)
+            name, [gradient, *rows_of(shape, 1, rng)], budget, rows=rows, end=1, panels=-(-width // PANEL)
         )
     elif name in ("random_words", "permutation"):
         out = (np.zeros((rows, width), np.uint32), width, width)

@@ -29,7 +29,8 @@ using Order = nb::ndarray<const uint32_t, nb::ndim<1>, nb::c_contig, nb::device:
 static void run_kernel(const std::string& name, const std::string& dtype, const std::string& level,
                        const std::vector<std::tuple<std::optional<AnyArray>, int64_t, int64_t>>& operands,
                        int64_t rows, int64_t first_row, const std::vector<double>& numbers, uint64_t seed,
-                       uint32_t update, int64_t begin, int64_t end, bool resume, int64_t repeat) {
+                       uint32_t update, int64_t begin, int64_t end, int64_t panels, bool resume,
+                       int64_t repeat) {
     if (operands.size() > size_t(kMaxOperands)) throw std::invalid_argument("too many operands");
     const FloatEnvironment environment;
     Call call;
@@ -44,6 +45,7 @@ static void run_kernel(const std::string& name, const std::string& dtype, const 
     call.update = update;
     call.begin = begin;
     call.end = end;
+    call.panels = panels;
     call.resume = resume;
     const Kernel kernel = find_kernel(kernel_table(level), name, dtype == "float64");
     for (int64_t i = 0; i < repeat; ++i) kernel(call);
@@ -336,7 +338,7 @@ NB_MODULE(_core, m) {
     m.def("all_within", &all_within, "array"_a, "limit"_a);
     m.def("run_kernel", &run_kernel, "name"_a, "dtype"_a, "level"_a, "operands"_a, "rows"_a,
           "first_row"_a = 0, "numbers"_a = std::vector<double>{}, "seed"_a = 0, "update"_a = 0, "begin"_a = 0,
-          "end"_a = 0, "resume"_a = false, "repeat"_a = 1);
+          "end"_a = 0, "panels"_a = 1, "resume"_a = false, "repeat"_a = 1);
     bind_store(m);
     bind_executor(m);
 }

@@ -15,11 +15,12 @@ namespace {
 
 // Work that is worth another thread: about 10 microseconds of one core.
 constexpr double kOperationsPerThread = 1e6;
-// A block of the gradient that one task continues: about 4 microseconds of one core.
-constexpr double kOperationsPerTask = 4e5;
+// A block of the gradient that one task continues: from 2 to 80 microseconds of one core.
+constexpr double kOperationsPerTask = 4e5, kMostOperationsPerTask = 2e7;
+constexpr int kTasksPerThread = 8;
 // Blocks begin at multiples of 96 panel rows: whole register tiles (12 or 6 rows), whole panels of
 // the transposed copy (32 rows).
-constexpr int64_t kBlockRows = 96;
+constexpr int64_t kBlockRows = 96, kMostBlockRows = 192;
 constexpr auto kPollEvery = std::chrono::milliseconds(50);
 
 int64_t blocks_of(int64_t n, int64_t size) {
@@ -57,13 +58,12 @@ void Executor::bind() {
             if (stage.kind != StageKind::columns) continue;
             column_cost_ += operation.cost;
             const Matrix& matrix = gradient_->matrices()[size_t(operation.operands[0].index)];
-            const int64_t rows = matrix.panel_rows();
-            const double row_cost = operation.cost * double(program_.micro_batch) / double(rows) + 1;
-            const int64_t size =
-                blocks_of(int64_t(std::min(kOperationsPerTask / row_cost, double(rows))) + 1, kBlockRows) *
-                kBlockRows;
-            for (int64_t begin = 0; begin < rows; begin += size)
-                tasks.push_back({&operation, kernel, begin, std::min(rows, begin + size)});
+            const auto [rows, panels] = block_of(matrix, operation.cost * double(program_.micro_batch));
+            for (int64_t i = 0; i < matrix.rows; i += rows)
+                for (int64_t p = 0; p < matrix.panels(); p += panels)
+                    tasks.push_back({&operation, kernel, p * matrix.rows + i,
+                                     p * matrix.rows + std::min(matrix.rows, i + rows),
+                                     std::min(panels, matrix.panels() - p)});
         }
         kernels_.push_back(std::move(kernels));
         column_tasks_.push_back(std::move(tasks));
@@ -76,6 +76,18 @@ void Executor::bind() {
         const Matrix turned{matrices[i].columns, matrices[i].rows};
         transposed_.emplace_back(wanted ? size_t(turned.elements()) * (program_.is_double ? 8 : 4) : 0);
     }
+}
+
+// Rows and panels of the blocks in which the gradient of a matrix is made: as square as can be, so
+// that the columns of both factors are read from the second-level cache.
+std::pair<int64_t, int64_t> Executor::block_of(const Matrix& matrix, double operations) const {
+    const double share = operations / double(program_.threads * kTasksPerThread);
+    const double wanted = std::clamp(share, kOperationsPerTask, kMostOperationsPerTask);
+    const double row_cost = operations / double(matrix.panel_rows()) + 1;
+    const int64_t panel_rows = int64_t(std::min(wanted / row_cost, double(matrix.panel_rows()))) + 1;
+    const int64_t rows =
+        std::min(blocks_of(std::min(panel_rows, kMostBlockRows), kBlockRows) * kBlockRows, matrix.rows);
+    return {rows, blocks_of(panel_rows, rows)};
 }
 
 int64_t Executor::bytes() const {
@@ -221,9 +233,14 @@ void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
             call.rows = rows;
             call.begin = task.begin;
             call.end = task.end;
+            call.panels = task.panels;
             call.resume = started_;
             run_kernel(task.kernel, call, task.operation->kernel, worker);
-            if (fuse) update_block(task.operation->operands[0].index, task.begin, task.end, worker);
+            if (!fuse) return;
+            const int parameter = task.operation->operands[0].index;
+            const int64_t rows = parameters_->matrices()[size_t(parameter)].rows;
+            for (int64_t p = 0; p < task.panels; ++p)
+                update_block(parameter, task.begin + p * rows, task.end + p * rows, worker);
         });
 }
 

@@ -111,7 +111,8 @@ private:
     struct Task {
         const Operation* operation;
         Kernel kernel;
-        int64_t begin, end;  // panel rows of the gradient
+        int64_t begin, end;  // panel rows of the gradient, all in one panel
+        int64_t panels;      // and the same rows of the panels that follow
     };
     struct Block {
         int parameter;
@@ -120,6 +121,7 @@ private:
 
     void run_kernel(Kernel kernel, const Call& call, const std::string& name, int worker);
     void bind();
+    std::pair<int64_t, int64_t> block_of(const Matrix& matrix, double operations) const;
     void set_data(const Data& data);
     const Source& source_of(int external) const;
     Operand resolve(const Reference& reference, int64_t first, int64_t row, int worker) const;

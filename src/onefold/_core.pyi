@@ -26,6 +26,7 @@ def run_kernel(
     update: int = 0,
     begin: int = 0,
     end: int = 0,
+    panels: int = 1,
     resume: bool = False,
     repeat: int = 1,
 ) -> None: ...

@@ -111,13 +111,15 @@ def gradient(level, x, dz, start=None, cut=None):
     out = np.full((count + 1, inputs, PANEL), GUARD, x.dtype)
     if start is not None:
         out[:count] = panels(start)
-    total = count * inputs
-    pieces = [(0, total)] if cut is None else [(0, cut), (cut, total)]
-    for begin, end in pieces:
+    rows = [(0, inputs)] if cut is None else [(0, cut), (cut, inputs)]
+    blocks = [(begin, end, 0, count) for begin, end in rows]
+    if cut is not None and count > 1:
+        blocks = [(*rows[0], 0, 1), (*rows[0], 1, count - 1), (*rows[1], 0, count)]
+    for begin, end, panel, width in blocks:
         operands = [(out, inputs, columns), (x, inputs, inputs), (padded, stride, columns)]
         _core.run_kernel(
             "weight_gradient", str(x.dtype), level, operands, len(x),
-            begin=begin, end=end, resume=start is not None,
+            begin=panel * inputs + begin, end=panel * inputs + end, panels=width, resume=start is not None,
         )  # fmt: skip
     assert (out[count] == GUARD).all()
     result = unpanels(out[:count], count * PANEL)
@@ -175,7 +177,8 @@ def test_bias_gradient(columns, dtype):
                 operands,
                 len(part),
                 begin=0,
-                end=count,
+                end=1,
+                panels=count,
                 resume=resume,
             )
         total = np.zeros(stride, dtype)
