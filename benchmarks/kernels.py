@@ -156,7 +156,12 @@ def copying(name, shape, rng, budget):
         gradient = (aligned((operands_width(width) + 16, 1), np.float32), 1, width)
         size = 4
         spent = seconds(
-            name, [gradient, *rows_of(shape, 1, rng)], budget, rows=rows, end=1, panels=-(-width // PANEL)
+            name,
+            [gradient, *rows_of(shape, 1, rng)],
+            budget,
+            rows=rows,
+            end=1,
+            panels=-(-width // PANEL),
         )
     elif name in ("random_words", "permutation"):
         out = (np.zeros((rows, width), np.uint32), width, width)
