@@ -12,21 +12,27 @@
 
 namespace onefold::ONEFOLD_LEVEL {
 
-template <class T>
+// The numbers of an update, converted once: a compiler cannot know that the parameters stored in a
+// loop are not call.numbers, and would convert them anew for every vector.
+template <class T, int Own>
 struct UpdateScalars {
     T reciprocal, factor, clip, rate, decay;
-    const double* own;
+    T own[Own + 1], rest[Own + 1];  // and 1 - own, rounded once
     explicit UpdateScalars(const Call& call)
         : reciprocal(T(call.numbers[0])),
           factor(T(call.numbers[1])),
           clip(T(call.numbers[2])),
           rate(T(call.numbers[3])),
-          decay(T(call.numbers[4])),
-          own(call.numbers + 5) {}
+          decay(T(call.numbers[4])) {
+        for (int i = 0; i < Own; ++i) {
+            own[i] = T(call.numbers[5 + i]);
+            rest[i] = T(1 - call.numbers[5 + i]);
+        }
+    }
 };
 
-template <class T>
-ONEFOLD_INLINE Vec<T> mean_gradient(Vec<T> sum, const UpdateScalars<T>& s) {
+template <class T, class Scalars>
+ONEFOLD_INLINE Vec<T> mean_gradient(Vec<T> sum, const Scalars& s) {
     const Vec<T> g = sum * s.reciprocal * s.factor;
     const Vec<T> below = select(g > s.clip, broadcast(s.clip), g);
     return select(below < -s.clip, broadcast(-s.clip), below);
@@ -40,112 +46,115 @@ ONEFOLD_INLINE Vec<T> settled(Vec<T> x) {
 }
 
 // Calls f(parameter, gradient, states...) on references to vectors, for every vector of the block.
-template <class T, int States, class F>
+template <class T, int States, int Own, class F>
 ONEFOLD_INLINE void for_elements(const Call& call, F f) {
-    const UpdateScalars<T> scalars(call);
+    const UpdateScalars<T, Own> scalars(call);
+    T* const parameter = data<T>(call, 0);
+    const T* const gradient = data<const T>(call, 1);
     T* state[4] = {};
     for (int s = 0; s < States; ++s) state[s] = data<T>(call, 2 + s);
+    const int64_t end = call.end;
     const int64_t used = call.rows > 0 ? call.rows : kPanel;
-    for (int64_t row = call.begin; row < call.end; row += kPanel)
+    for (int64_t row = call.begin; row < end; row += kPanel)
         for (int64_t i = row; i < row + used; i += lanes<T>) {
-            Vec<T> p = load(data<T>(call, 0) + i);
-            const Vec<T> g = mean_gradient<T>(load(data<T>(call, 1) + i), scalars);
+            Vec<T> p = load(parameter + i);
+            const Vec<T> g = mean_gradient<T>(load(gradient + i), scalars);
             Vec<T> m = States > 0 ? load(state[0] + i) : Vec<T>{};
             Vec<T> v = States > 1 ? load(state[1] + i) : Vec<T>{};
             Vec<T> u = States > 2 ? load(state[2] + i) : Vec<T>{};
             f(scalars, p, g, m, v, u);
-            store(data<T>(call, 0) + i, p);
+            store(parameter + i, p);
             if (States > 0) store(state[0] + i, settled<T>(m));
             if (States > 1) store(state[1] + i, settled<T>(v));
             if (States > 2) store(state[2] + i, settled<T>(u));
         }
 }
 
-#define ONEFOLD_OPTIMIZER(name, states, ...)                                                             \
-    template <class T>                                                                                   \
-    static void name(const Call& call) {                                                                 \
-        for_elements<T, states>(                                                                         \
-            call, [](const UpdateScalars<T>& s, [[maybe_unused]] Vec<T>& p, Vec<T> g,                    \
-                     [[maybe_unused]] Vec<T>& m, [[maybe_unused]] Vec<T>& v, [[maybe_unused]] Vec<T>& u) \
-                      __attribute__((always_inline)) { __VA_ARGS__ });                                   \
+// A step with so many states and numbers of its own.
+#define ONEFOLD_OPTIMIZER(name, states, own_numbers, ...)                                             \
+    template <class T>                                                                                \
+    static void name(const Call& call) {                                                              \
+        for_elements<T, states, own_numbers>(                                                         \
+            call, [](const auto& s, [[maybe_unused]] Vec<T>& p, Vec<T> g, [[maybe_unused]] Vec<T>& m, \
+                     [[maybe_unused]] Vec<T>& v, [[maybe_unused]] Vec<T>& u)                          \
+                      __attribute__((always_inline)) { __VA_ARGS__ });                                \
     }
 
 // g + decay p
-template <class T>
-ONEFOLD_INLINE Vec<T> decayed(const UpdateScalars<T>& s, Vec<T> p, Vec<T> g) {
+template <class T, class Scalars>
+ONEFOLD_INLINE Vec<T> decayed(const Scalars& s, Vec<T> p, Vec<T> g) {
     return fma(broadcast(s.decay), p, g);
 }
 // p - rate decay p: the decay of Loshchilov and Hutter 2019, apart from the gradient
-template <class T>
-ONEFOLD_INLINE Vec<T> shrunk(const UpdateScalars<T>& s, Vec<T> p) {
+template <class T, class Scalars>
+ONEFOLD_INLINE Vec<T> shrunk(const Scalars& s, Vec<T> p) {
     return fma(broadcast(-s.rate * s.decay), p, p);
 }
-// b a + (1 - b) x
-template <class T>
-ONEFOLD_INLINE Vec<T> average(Vec<T> a, Vec<T> x, double b) {
-    return fma(a, broadcast(T(b)), x * T(1 - b));
+// b a + (1 - b) x, b being the optimizer's number `place`
+template <class T, class Scalars>
+ONEFOLD_INLINE Vec<T> average(const Scalars& s, Vec<T> a, Vec<T> x, int place) {
+    return fma(a, broadcast(s.own[place]), x * s.rest[place]);
 }
 
 // p -= rate g
-ONEFOLD_OPTIMIZER(sgd_update, 0, p = fma(broadcast(-s.rate), decayed<T>(s, p, g), p);)
+ONEFOLD_OPTIMIZER(sgd_update, 0, 0, p = fma(broadcast(-s.rate), decayed<T>(s, p, g), p);)
 
 // own: momentum. m = momentum m + g; p -= rate m
-ONEFOLD_OPTIMIZER(sgd_momentum_update, 1, m = fma(m, broadcast(T(s.own[0])), decayed<T>(s, p, g));
+ONEFOLD_OPTIMIZER(sgd_momentum_update, 1, 1, m = fma(m, broadcast(s.own[0]), decayed<T>(s, p, g));
                   p = fma(broadcast(-s.rate), m, p);)
 
 // own: momentum. m as above; p -= rate (g + momentum m)
-ONEFOLD_OPTIMIZER(sgd_nesterov_update, 1, g = decayed<T>(s, p, g); m = fma(m, broadcast(T(s.own[0])), g);
-                  p = fma(broadcast(-s.rate), fma(m, broadcast(T(s.own[0])), g), p);)
+ONEFOLD_OPTIMIZER(sgd_nesterov_update, 1, 1, g = decayed<T>(s, p, g); m = fma(m, broadcast(s.own[0]), g);
+                  p = fma(broadcast(-s.rate), fma(m, broadcast(s.own[0]), g), p);)
 
 // own: beta1, beta2, epsilon, rate / (1 - beta1^t), 1 / sqrt(1 - beta2^t)
 // p -= own3 m / (own4 sqrt(v) + epsilon)
-template <class T>
-ONEFOLD_INLINE Vec<T> adam_step(const UpdateScalars<T>& s, Vec<T> p, Vec<T> m, Vec<T> v) {
-    const Vec<T> root = fma(sqrt(v), broadcast(T(s.own[4])), broadcast(T(s.own[2])));
-    return fma(broadcast(T(-s.own[3])), m / root, p);
+template <class T, class Scalars>
+ONEFOLD_INLINE Vec<T> adam_step(const Scalars& s, Vec<T> p, Vec<T> m, Vec<T> v) {
+    const Vec<T> root = fma(sqrt(v), broadcast(s.own[4]), broadcast(s.own[2]));
+    return fma(broadcast(-s.own[3]), m / root, p);
 }
-ONEFOLD_OPTIMIZER(adam_update, 2, g = decayed<T>(s, p, g); m = average<T>(m, g, s.own[0]);
-                  v = average<T>(v, g* g, s.own[1]); p = adam_step<T>(s, p, m, v);)
-ONEFOLD_OPTIMIZER(adam_amsgrad_update, 3, g = decayed<T>(s, p, g); m = average<T>(m, g, s.own[0]);
-                  v = average<T>(v, g* g, s.own[1]); u = select(v > u, v, u); p = adam_step<T>(s, p, m, u);)
-ONEFOLD_OPTIMIZER(adamw_update, 2, p = shrunk<T>(s, p); m = average<T>(m, g, s.own[0]);
-                  v = average<T>(v, g* g, s.own[1]); p = adam_step<T>(s, p, m, v);)
-ONEFOLD_OPTIMIZER(adamw_amsgrad_update, 3, p = shrunk<T>(s, p); m = average<T>(m, g, s.own[0]);
-                  v = average<T>(v, g* g, s.own[1]); u = select(v > u, v, u); p = adam_step<T>(s, p, m, u);)
+ONEFOLD_OPTIMIZER(adam_update, 2, 5, g = decayed<T>(s, p, g); m = average<T>(s, m, g, 0);
+                  v = average<T>(s, v, g* g, 1); p = adam_step<T>(s, p, m, v);)
+ONEFOLD_OPTIMIZER(adam_amsgrad_update, 3, 5, g = decayed<T>(s, p, g); m = average<T>(s, m, g, 0);
+                  v = average<T>(s, v, g* g, 1); u = select(v > u, v, u); p = adam_step<T>(s, p, m, u);)
+ONEFOLD_OPTIMIZER(adamw_update, 2, 5, p = shrunk<T>(s, p); m = average<T>(s, m, g, 0);
+                  v = average<T>(s, v, g* g, 1); p = adam_step<T>(s, p, m, v);)
+ONEFOLD_OPTIMIZER(adamw_amsgrad_update, 3, 5, p = shrunk<T>(s, p); m = average<T>(s, m, g, 0);
+                  v = average<T>(s, v, g* g, 1); u = select(v > u, v, u); p = adam_step<T>(s, p, m, u);)
 
 // own: beta1, beta2, epsilon, rate / (1 - beta1^t). v = max(beta2 v, |g| + epsilon), except that a v of
 // zero under a gradient of zero stays zero, as does the step
-ONEFOLD_OPTIMIZER(adamax_update, 2, g = decayed<T>(s, p, g); m = average<T>(m, g, s.own[0]);
-                  const Vec<T> a = abs(g) + T(s.own[2]); const Vec<T> kept = v * T(s.own[1]);
-                  v = select(a > kept, a, kept); p = fma(broadcast(T(-s.own[3])), m / v, p);)
+ONEFOLD_OPTIMIZER(adamax_update, 2, 4, g = decayed<T>(s, p, g); m = average<T>(s, m, g, 0);
+                  const Vec<T> a = abs(g) + s.own[2]; const Vec<T> kept = v * s.own[1];
+                  v = select(a > kept, a, kept); p = fma(broadcast(-s.own[3]), m / v, p);)
 
 // own: beta1, beta2, epsilon, rate mu_{t+1} / (1 - prod mu_{t+1}), rate (1 - mu_t) / (1 - prod mu_t),
 // 1 / sqrt(1 - beta2^t)
-ONEFOLD_OPTIMIZER(nadam_update, 2, g = decayed<T>(s, p, g); m = average<T>(m, g, s.own[0]);
-                  v = average<T>(v, g* g, s.own[1]);
-                  const Vec<T> root = fma(sqrt(v), broadcast(T(s.own[5])), broadcast(T(s.own[2])));
-                  p = fma(broadcast(T(-s.own[4])), g / root, p);
-                  p = fma(broadcast(T(-s.own[3])), m / root, p);)
+ONEFOLD_OPTIMIZER(nadam_update, 2, 6, g = decayed<T>(s, p, g); m = average<T>(s, m, g, 0);
+                  v = average<T>(s, v, g* g, 1);
+                  const Vec<T> root = fma(sqrt(v), broadcast(s.own[5]), broadcast(s.own[2]));
+                  p = fma(broadcast(-s.own[4]), g / root, p); p = fma(broadcast(-s.own[3]), m / root, p);)
 
 // own: rho, epsilon, momentum. v average of squares; m = momentum m + g / (sqrt(v) + epsilon)
-ONEFOLD_OPTIMIZER(rmsprop_update, 1, g = decayed<T>(s, p, g); m = average<T>(m, g* g, s.own[0]);
-                  p = fma(broadcast(-s.rate), g / (sqrt(m) + T(s.own[1])), p);)
-ONEFOLD_OPTIMIZER(rmsprop_momentum_update, 2, g = decayed<T>(s, p, g); v = average<T>(v, g* g, s.own[0]);
-                  m = fma(m, broadcast(T(s.own[2])), g / (sqrt(v) + T(s.own[1])));
+ONEFOLD_OPTIMIZER(rmsprop_update, 1, 3, g = decayed<T>(s, p, g); m = average<T>(s, m, g* g, 0);
+                  p = fma(broadcast(-s.rate), g / (sqrt(m) + s.own[1]), p);)
+ONEFOLD_OPTIMIZER(rmsprop_momentum_update, 2, 3, g = decayed<T>(s, p, g); v = average<T>(s, v, g* g, 0);
+                  m = fma(m, broadcast(s.own[2]), g / (sqrt(v) + s.own[1]));
                   p = fma(broadcast(-s.rate), m, p);)
 
 // own: epsilon, initial sum. m is the sum of squares without the initial value
-ONEFOLD_OPTIMIZER(adagrad_update, 1, g = decayed<T>(s, p, g); m = fma(g, g, m);
-                  p = fma(broadcast(-s.rate), g / (sqrt(m + T(s.own[1])) + T(s.own[0])), p);)
+ONEFOLD_OPTIMIZER(adagrad_update, 1, 2, g = decayed<T>(s, p, g); m = fma(g, g, m);
+                  p = fma(broadcast(-s.rate), g / (sqrt(m + s.own[1]) + s.own[0]), p);)
 
 // own: rho, epsilon. m average of squared gradients, v of squared steps
-ONEFOLD_OPTIMIZER(adadelta_update, 2, g = decayed<T>(s, p, g); m = average<T>(m, g* g, s.own[0]);
-                  const Vec<T> step = sqrt(v + T(s.own[1])) / sqrt(m + T(s.own[1])) * g;
-                  v = average<T>(v, step* step, s.own[0]); p = fma(broadcast(-s.rate), step, p);)
+ONEFOLD_OPTIMIZER(adadelta_update, 2, 2, g = decayed<T>(s, p, g); m = average<T>(s, m, g* g, 0);
+                  const Vec<T> step = sqrt(v + s.own[1]) / sqrt(m + s.own[1]) * g;
+                  v = average<T>(s, v, step* step, 0); p = fma(broadcast(-s.rate), step, p);)
 
 // own: beta1, beta2. p -= rate sign(average of m and g by beta1); m by beta2
-ONEFOLD_OPTIMIZER(lion_update, 1, p = shrunk<T>(s, p); const Vec<T> c = average<T>(m, g, s.own[0]);
-                  p = fma(broadcast(-s.rate), sign_of<T>(c), p); m = average<T>(m, g, s.own[1]);)
+ONEFOLD_OPTIMIZER(lion_update, 1, 2, p = shrunk<T>(s, p); const Vec<T> c = average<T>(s, m, g, 0);
+                  p = fma(broadcast(-s.rate), sign_of<T>(c), p); m = average<T>(s, m, g, 1);)
 
 // Operands: out float64 (1), gradient. Numbers: reciprocal. The sum of squares of the divided gradient in
 // elements [begin, end): 16 interleaved chains in float64, joined by one tree. Writes by `=`.
