@@ -149,6 +149,31 @@ ONEFOLD_INLINE Vd select(IVec<double> mask, Vd yes, Vd no) {
     return mask ? yes : no;
 }
 
+// a < b ? a : b and a > b ? a : b: b where one is NaN or both are zero, as x86 has them.
+template <class V>
+ONEFOLD_INLINE V smaller(V a, V b) {
+    return a < b ? a : b;
+}
+template <class V>
+ONEFOLD_INLINE V larger(V a, V b) {
+    return a > b ? a : b;
+}
+#if ONEFOLD_VECTOR_BYTES == 64
+ONEFOLD_INLINE Vf smaller(Vf a, Vf b) {
+    return (Vf)_mm512_min_ps((__m512)a, (__m512)b);
+}
+ONEFOLD_INLINE Vf larger(Vf a, Vf b) {
+    return (Vf)_mm512_max_ps((__m512)a, (__m512)b);
+}
+#elif ONEFOLD_VECTOR_BYTES == 32
+ONEFOLD_INLINE Vf smaller(Vf a, Vf b) {
+    return (Vf)_mm256_min_ps((__m256)a, (__m256)b);
+}
+ONEFOLD_INLINE Vf larger(Vf a, Vf b) {
+    return (Vf)_mm256_max_ps((__m256)a, (__m256)b);
+}
+#endif
+
 // Lane from[i] of the 2 * lanes<T> lanes of a and b in lane i.
 template <class T>
 ONEFOLD_INLINE Vec<T> shuffle(Vec<T> a, Vec<T> b, IVec<T> from) {

@@ -259,11 +259,14 @@ void Executor::add_totals(int64_t first, int64_t rows) {
     const double* loss = reinterpret_cast<const double*>(micro_batch_arena_.data() + buffer.offset);
     for (int64_t r = 0; r < rows; ++r) batch_.loss += loss[r * buffer.stride];
     const Source& weights = data_.weights;
+    if (weights.data == nullptr) {
+        batch_.weight += double(rows);  // exact, as a chain of ones would be
+        return;
+    }
     for (int64_t r = 0; r < rows; ++r) {
         const int64_t row = data_.order ? int64_t(data_.order[first + r]) : first + r;
-        batch_.weight += weights.data == nullptr ? 1.0
-                         : program_.is_double    ? static_cast<const double*>(weights.data)[row]
-                                                 : double(static_cast<const float*>(weights.data)[row]);
+        batch_.weight += program_.is_double ? static_cast<const double*>(weights.data)[row]
+                                            : double(static_cast<const float*>(weights.data)[row]);
     }
 }
 
@@ -326,9 +329,9 @@ void Executor::update_block(int parameter, int64_t begin, int64_t end, int worke
     call.operand[1].data = gradient_->at(parameter);
     for (size_t s = 0; s < states_.size(); ++s) call.operand[s + 2].data = states_[s]->at(parameter);
     call.numbers = update_numbers_[rule_.decayed[size_t(parameter)] ? 1 : 0].data();
-    // The last panel may be narrow.
     const Matrix& matrix = parameters_->matrices()[size_t(parameter)];
-    const int64_t last = std::clamp((matrix.panels() - 1) * matrix.rows, begin, end);
+    const bool narrow = matrix.columns % kPanel != 0;  // the last panel
+    const int64_t last = narrow ? std::clamp((matrix.panels() - 1) * matrix.rows, begin, end) : end;
     for (const auto& [from, to] : {std::pair{begin, last}, std::pair{last, end}}) {
         if (from == to) continue;
         call.begin = from * kPanel;

