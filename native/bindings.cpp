@@ -14,7 +14,7 @@
 #include "executor/dispatch.hpp"
 #include "executor/executor.hpp"
 #include "executor/float_environment.hpp"
-#include "executor/residency.hpp"
+#include "executor/row_window.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -226,6 +226,7 @@ static void bind_executor(nb::module_& m) {
             },
             "program"_a, "parameters"_a, "gradient"_a.none(), "seed"_a)
         .def_prop_ro("nbytes", &Executor::bytes)
+        .def_rw("window_rows", &Executor::window_rows)
         .def("set_host", [](Executor& self, nb::object function,
                             bool is_double) { self.host = host_function(std::move(function), is_double); })
         .def(
@@ -323,18 +324,30 @@ NB_MODULE(_core, m) {
         for (size_t i = 0; i < table.count; ++i) names.emplace_back(table.entries[i].name);
         return names;
     });
-    m.def("resident", &residency::resident);
-    m.def("release_if_due", &residency::release_if_due);
+    nb::register_exception_translator([](const std::exception_ptr& error, void*) {
+        try {
+            std::rethrow_exception(error);
+        } catch (const ReadError& read_error) {
+            PyErr_SetString(PyExc_OSError, read_error.what());
+        }
+    });
     m.def(
-        "watch",
-        [](nb::ndarray<nb::ro, nb::device::cpu> a, int64_t limit) {
-            residency::watch(const_cast<void*>(a.data()), a.nbytes(), limit);
+        "read_by_position",
+        [](nb::ndarray<nb::ro, nb::device::cpu> a, int descriptor, int64_t offset) {
+            read_by_position(a.data(), a.nbytes(), descriptor, offset);
         },
-        "array"_a, "limit"_a);
+        "array"_a, "descriptor"_a, "offset"_a);
+    m.def("forget", [](nb::ndarray<nb::ro, nb::device::cpu> a) { forget(a.data()); }, "array"_a);
     m.def(
-        "unwatch",
-        [](nb::ndarray<nb::ro, nb::device::cpu> a) { residency::unwatch(const_cast<void*>(a.data())); },
+        "row_file",
+        [](nb::ndarray<nb::ro, nb::device::cpu> a) -> std::optional<std::pair<int, int64_t>> {
+            const auto file = row_file_of(a.data());
+            if (!file) return std::nullopt;
+            return std::make_pair(file->descriptor, file->offset);
+        },
         "array"_a);
+    m.def("window_bytes", &RowWindow::bytes, "window_rows"_a, "row_bytes"_a, "file_rows"_a, "ordered"_a,
+          "threads"_a);
     m.def("all_within", &all_within, "array"_a, "limit"_a);
     m.def("run_kernel", &run_kernel, "name"_a, "dtype"_a, "level"_a, "operands"_a, "rows"_a,
           "first_row"_a = 0, "numbers"_a = std::vector<double>{}, "seed"_a = 0, "update"_a = 0, "begin"_a = 0,

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "executor/float_environment.hpp"
-#include "executor/residency.hpp"
 
 namespace onefold {
 
@@ -91,7 +90,7 @@ std::pair<int64_t, int64_t> Executor::block_of(const Matrix& matrix, double oper
 }
 
 int64_t Executor::bytes() const {
-    int64_t total = int64_t(micro_batch_arena_.size() + norm_blocks_.size());
+    int64_t total = int64_t(micro_batch_arena_.size() + norm_blocks_.size()) + window_.memory_bytes();
     for (const Memory& m : tile_arenas_) total += int64_t(m.size());
     for (const Memory& m : transposed_) total += int64_t(m.size());
     return total;
@@ -127,8 +126,14 @@ void Executor::set_update_rule(UpdateRule rule, std::vector<std::shared_ptr<Stor
     norm_blocks_ = Memory(std::isfinite(rule_.clip_norm) ? blocks_.size() * sizeof(double) : 0);
 }
 
-void Executor::set_data(const Data& data) {
+void Executor::set_data(const Data& data, bool continued) {
     data_ = data;
+    window_.close();
+    const int64_t row_bytes = data.inputs.stride * data.inputs.element_bytes;
+    if (const auto file = row_file_of(data.inputs.data))
+        window_.open(*file, row_bytes, data.rows, data.order, std::max(window_rows, program_.micro_batch),
+                     program_.threads);
+    if (!continued) window_.restart();
     const KernelTable& table = kernel_table();
     for (size_t s = 0; s < program_.stages.size(); ++s) {
         const auto& operations = program_.stages[s].operations;
@@ -186,6 +191,8 @@ Operand Executor::resolve(const Reference& reference, int64_t first, int64_t row
                 return {static_cast<std::byte*>(output_) + (first + row) * width * item, width, width};
             }
             const Source& s = source_of(reference.index);
+            if (reference.index == kInputs && window_.is_open())
+                return {const_cast<std::byte*>(window_.at(first + row)), s.stride, s.stride};
             const int64_t skipped = data_.order ? 0 : (first + row) * s.stride * s.element_bytes;
             return {const_cast<std::byte*>(static_cast<const std::byte*>(s.data)) + skipped, s.stride,
                     s.stride};
@@ -204,7 +211,10 @@ Call Executor::make_call(const Operation& operation, int64_t first, int64_t row,
     call.seed = seed_;
     call.update = update_number_;
     call.first_row = batch_row_ + row;
-    call.order = data_.order ? data_.order + first + row : nullptr;
+    const bool in_window = window_.is_open() && operation.operands.size() > 1 &&
+                           operation.operands[1].place == Place::external &&
+                           operation.operands[1].index == kInputs;
+    call.order = data_.order && !in_window ? data_.order + first + row : nullptr;
     return call;
 }
 
@@ -220,7 +230,6 @@ void Executor::row_stage(size_t stage, int64_t first, int64_t rows) {
             call.rows = end - begin;
             run_kernel(kernels_[stage][o], call, operations[o].kernel, worker);
         }
-        residency::release_if_due();
     });
 }
 
@@ -276,6 +285,7 @@ bool Executor::micro_batches(int64_t first, int64_t rows, const double* scalars,
     for (int64_t done = 0; done < rows;) {
         const int64_t count = std::min(program_.micro_batch, rows - done);
         const bool last = done + count == rows;
+        if (window_.is_open()) window_.hold(first + done, count);
         bool totalled = false;
         for (size_t stage = 0; stage < program_.stages.size(); ++stage) {
             const StageKind kind = program_.stages[stage].kind;
@@ -406,7 +416,7 @@ Executor::Result Executor::train(const Data& data, const Updates& updates, Total
     const FloatEnvironment environment;
     const auto start = std::chrono::steady_clock::now();
     const bool fuse = !std::isfinite(rule_.clip_norm);
-    set_data(data);
+    set_data(data, updates.first_batch > 0);
     Result result;
     stop_ = false;
     if (pending_) std::rethrow_exception(std::exchange(pending_, nullptr));
@@ -474,7 +484,9 @@ void Executor::forward(const Data& data, void* out, int64_t width) {
     output_width_ = width;
     batch_row_ = 0;
     for (int64_t first = 0; first < data.rows; first += program_.micro_batch) {
-        row_stage(0, first, std::min(program_.micro_batch, data.rows - first));
+        const int64_t rows = std::min(program_.micro_batch, data.rows - first);
+        if (window_.is_open()) window_.hold(first, rows);
+        row_stage(0, first, rows);
         poll_if_due();
     }
 }

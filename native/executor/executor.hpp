@@ -22,6 +22,7 @@
 #include "executor/dispatch.hpp"
 #include "executor/memory.hpp"
 #include "executor/program.hpp"
+#include "executor/row_window.hpp"
 #include "executor/store.hpp"
 #include "executor/thread_pool.hpp"
 
@@ -66,6 +67,8 @@ public:
 
     Poll poll;  // called every 50 ms or so, between micro-batches
     Host host;  // runs host stages
+    // Inputs that are in a file are read so many rows at a time, at least a micro-batch.
+    int64_t window_rows = 0;
 
     struct Updates {
         int64_t batch_size = 1;
@@ -122,7 +125,7 @@ private:
     void run_kernel(Kernel kernel, const Call& call, const std::string& name, int worker);
     void bind();
     std::pair<int64_t, int64_t> block_of(const Matrix& matrix, double operations) const;
-    void set_data(const Data& data);
+    void set_data(const Data& data, bool continued = false);
     const Source& source_of(int external) const;
     Operand resolve(const Reference& reference, int64_t first, int64_t row, int worker) const;
     Call make_call(const Operation& operation, int64_t first, int64_t row, int worker) const;
@@ -154,6 +157,7 @@ private:
     std::vector<Memory> transposed_;   // one a parameter, empty where none is kept
     uint64_t packed_version_ = ~uint64_t(0);
     Memory norm_blocks_;
+    RowWindow window_;
 
     std::vector<std::vector<Kernel>> kernels_;     // of every stage's operations
     std::vector<std::vector<Task>> column_tasks_;  // of every column stage

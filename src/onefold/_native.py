@@ -13,10 +13,10 @@ from onefold._core import (
     Program,
     Store,
     all_within,
-    release_if_due,
-    resident,
-    unwatch,
-    watch,
+    forget,
+    read_by_position,
+    row_file,
+    window_bytes,
 )
 
 __all__ = [
@@ -28,15 +28,15 @@ __all__ = [
     "Store",
     "all_within",
     "elementwise",
+    "forget",
     "level",
     "levels",
     "matmul",
     "permutation",
     "random_words",
-    "release_if_due",
-    "resident",
-    "unwatch",
-    "watch",
+    "read_by_position",
+    "row_file",
+    "window_bytes",
 ]
 
 PANEL: int = _core.PANEL  #: columns of a panel, in which weights are stored

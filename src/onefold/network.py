@@ -280,6 +280,7 @@ class Network:
             optimizer_state=self._optimizer_state(chosen_optimizer),
             ordered=len(x) if shuffle and options_batch < len(x) else 0,
             copies=1 if options.patience is None else 2,
+            inputs=x,
         )
         held_out = None
         if validation is not None:
@@ -378,6 +379,7 @@ class Network:
             micro_batch=micro_batch,
             memory=memory,
             threads=threads,
+            inputs=x,
         )
         step = Accumulation(session)
         step.add_checked(x, targets.array, weights)

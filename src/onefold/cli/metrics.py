@@ -9,19 +9,16 @@ from numpy.typing import NDArray
 
 from onefold.data import Target
 from onefold.network import Network
-from onefold.train.residency import mapped_file, release
-
-_PIECE = 65_536  # rows
+from onefold.train import residency
 
 
 def outputs_of(network: Network, x: NDArray[Any], threads: int | None = None) -> NDArray[Any]:
-    """Outputs of the network; rows in a mapped file leave memory again."""
-    if mapped_file(x) is None:
+    """Outputs of the network; rows in a file are read a piece at a time."""
+    if residency.mapped_file(x) is None:
         return network.predict(x, threads=threads)
     out = np.empty((len(x), network.outputs), network.dtype)
-    for first in range(0, len(x), _PIECE):
-        out[first : first + _PIECE] = network.predict(x[first : first + _PIECE], threads=threads)
-        release(x)
+    for first, piece in residency.pieces(x):
+        out[first : first + len(piece)] = network.predict(piece, threads=threads)
     return out
 
 

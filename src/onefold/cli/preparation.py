@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onefold import _native, data
+from onefold import data
 from onefold._errors import BudgetError, OptionError, TableError
 from onefold.cli.recipe import Recipe
 from onefold.data.columns import Chunk, Column
 from onefold.data.target import present_rows
 from onefold.train.budget import format_size, parse_size
-from onefold.train.residency import release
+from onefold.train.residency import FileRows, resident
 
 #: Hears of a stage's name, the rows that are done, and how many there are.
 Watch = Callable[[str, int, int], None]
@@ -115,7 +115,7 @@ def prepare(
             f"memory={memory!r} is too small for rows that are read from a file in another order; "
             f"give at least {format_size(least)}"
         )
-    inputs = _encode(table, encoder, places, _mapped if mapped else _in_memory, memory, watch)
+    inputs = _encode(table, encoder, places, _in_file if mapped else _in_memory, memory, watch)
     weights = {}
     if recipe.class_weight is not None and classes is not None:
         weights = _balanced(classes, {n: p for n, p in parts.items() if n != "test"})
@@ -138,7 +138,7 @@ def left(memory: str) -> str:
         The process has taken it all.
     """
     _trim()
-    taken = _native.resident()
+    taken = resident()
     if parse_size(memory) <= taken:
         raise BudgetError(
             f"memory={memory!r} is too small: the process itself takes {format_size(taken)}; "
@@ -252,13 +252,13 @@ def _encode(
         done = dict.fromkeys(parts, 0)
         for first, chunk in numbered(table, names):
             chosen = {part: _within(rows, first, chunk) - first for part, rows in parts.items()}
-            for column, begin, end in map(columns.__getitem__, names):
-                encoded = column.encode(chunk[column.name], first)
-                for part, rows in chosen.items():
-                    out[part][done[part] : done[part] + len(rows), begin:end] = encoded[rows]
+            begin = columns[names[0]][1]
+            encoded = np.concatenate(
+                [columns[name][0].encode(chunk[name], first) for name in names], axis=1
+            )
             for part, rows in chosen.items():
+                _put(out[part], done[part], begin, encoded[rows])
                 done[part] += len(rows)
-                release(out[part])
             read = number * total // len(groups) + first + rows_of(chunk)
             watch("encoding", min(total, read), total)
     return out
@@ -276,20 +276,22 @@ def _in_memory(rows: int, width: int) -> NDArray[np.float32]:
     return np.empty((rows, width), np.float32)
 
 
-def _mapped(rows: int, width: int) -> NDArray[np.float32]:
-    """An array in a file that has no name any more, so that it goes with the last who uses it."""
-    with tempfile.TemporaryFile(prefix="onefold-") as file:
-        try:
-            if hasattr(os, "posix_fallocate"):  # says at once where there is no room
-                os.posix_fallocate(file.fileno(), 0, 4 * rows * width)
-            else:
-                file.truncate(4 * rows * width)
-        except OSError as error:
-            raise TableError(
-                f"no room for {4 * rows * width:,} bytes of encoded rows in {tempfile.gettempdir()}: "
-                f"{error.strerror}; point TMPDIR at a larger disk, or give more --memory"
-            ) from error
-        return np.memmap(file, np.float32, "r+", shape=(rows, width))
+def _in_file(rows: int, width: int) -> NDArray[np.float32]:
+    try:
+        return FileRows.create((rows, width))
+    except OSError as error:
+        raise TableError(
+            f"no room for {4 * rows * width:,} bytes of encoded rows in {tempfile.gettempdir()}: "
+            f"{error.strerror}; point TMPDIR at a larger disk, or give more --memory"
+        ) from error
+
+
+def _put(out: NDArray[np.float32], first: int, begin: int, values: NDArray[np.float32]) -> None:
+    """Encoded rows to their place, in memory or in a file."""
+    if isinstance(out, FileRows):
+        out.write(first, begin, values)
+    else:
+        out[first : first + len(values), begin : begin + values.shape[1]] = values
 
 
 def numbered(table: data.Table, names: Iterable[str]) -> Iterator[tuple[int, Chunk]]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from onefold import _native
 from onefold._errors import DataError, DtypeError, ShapeError
+from onefold.train import residency
 
 _DIRECT = frozenset(
     map(np.dtype, ("float32", "float64", "uint8"))
@@ -85,8 +86,7 @@ def check_finite(array: NDArray[Any], dtype: np.dtype[Any], what: str) -> None:
     if len(array) <= rows and _native.all_within(array, limit):
         return
     for first in range(0, len(array), rows):
-        piece = array[first : first + rows]
-        _native.release_if_due()
+        piece = residency.rows_of(array, first, rows)
         if _native.all_within(piece, limit):
             continue
         with np.errstate(invalid="ignore"):

@@ -20,6 +20,8 @@ ROW_TILE = 72
 #: 20-64-64-2 (1.2 kB a row): 512 1.02, 2,048 1.00, 8,192 1.06, 16,384 1.15; 64-256-256-10 (4 kB):
 #: 256 1.02, 512 1.00, 2,048 1.04, 4,096 1.13; 784-512-512-10 (11 kB): 256 1.00, 1,024 1.06, 4,096 1.21.
 _CACHE_BYTES = 2 << 20
+#: Bytes of a file that are read at a time where its rows come as they stand.
+_STREAM_BYTES = 4 << 20
 #: Fewer rows than this and loading and storing the gradient's chains begins to show.
 _LEAST_ROWS = 256
 
@@ -101,6 +103,10 @@ class Plan:
         Bytes of the values of one tile in every thread.
     order : int
         Bytes of the epoch's order of rows.
+    window : int
+        Bytes of the window through which rows in a file are read.
+    window_rows : int
+        Rows of that window.
     """
 
     batch_size: int
@@ -116,12 +122,15 @@ class Plan:
     values: int
     tiles: int
     order: int
+    window: int = 0
+    window_rows: int = 0
 
     @property
     def parts(self) -> dict[str, int]:
         """Bytes of every part by name."""
         names = (
             "parameters", "gradient", "optimizer", "transposed", "kept", "norm", "values", "tiles", "order",
+            "window",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
@@ -141,7 +150,8 @@ class Plan:
             f"{'' if self.pieces == 1 else 'es'} of up to {self.micro_batch:,}, {self.threads} "
             f"thread{'' if self.threads == 1 else 's'}"
         ]
-        lines += [f"  {name:<11}{format_size(size):>10}" for name, size in self.parts.items()]
+        parts = {k: v for k, v in self.parts.items() if v or k != "window"}
+        lines += [f"  {name:<11}{format_size(size):>10}" for name, size in parts.items()]
         return "\n".join([*lines, f"  {'total':<11}{format_size(self.total):>10}"])
 
 
@@ -161,6 +171,8 @@ class Budget:
         Copies of the parameters that are kept to go back to.
     clipped : bool
         Whether the norm of the whole gradient is needed.
+    file_rows, row_bytes : int
+        Rows of inputs that are read from a file within the budget, and bytes of each; 0: in memory.
     """
 
     program: Program
@@ -169,9 +181,11 @@ class Budget:
     threads: int
     copies: int = 0
     clipped: bool = False
+    file_rows: int = 0
+    row_bytes: int = 0
 
-    def plan(self, batch_size: int, micro_batch: int) -> Plan:
-        """The exact bytes for a micro-batch."""
+    def plan(self, batch_size: int, micro_batch: int, window_rows: int = 0) -> Plan:
+        """The exact bytes for a micro-batch; a window of rows in a file holds one at least."""
         layout = self.layout(micro_batch)
         panel, item = _native.PANEL, self.program.item_bytes
         sizes = [
@@ -184,6 +198,7 @@ class Budget:
             )
             if kept
         ]
+        window_rows = min(self.file_rows, max(window_rows, micro_batch))
         return Plan(
             batch_size=batch_size,
             micro_batch=micro_batch,
@@ -198,7 +213,30 @@ class Budget:
             values=layout.micro_batch_bytes,
             tiles=layout.tile_bytes * self.threads,
             order=4 * self.rows,
+            window=self._window_bytes(window_rows),
+            window_rows=window_rows,
         )
+
+    def _window_bytes(self, rows: int) -> int:
+        if not self.file_rows:
+            return 0
+        return _native.window_bytes(
+            rows, self.row_bytes, self.file_rows, self.rows > 0, self.threads
+        )
+
+    def _with_window(self, plan: Plan, budget: int) -> Plan:
+        """The plan with all that a budget leaves as a window for rows in a file.
+
+        The larger it is, the fewer times a file in another order is gone through; rows that come as
+        they stand need no more than a few megabytes.
+        """
+        if not self.file_rows:
+            return plan
+        row = self._window_bytes(2) - self._window_bytes(1)
+        rows = plan.window_rows + (budget - plan.total) // row
+        if not self.rows:
+            rows = min(rows, max(plan.window_rows, _STREAM_BYTES // row))
+        return self.plan(plan.batch_size, plan.micro_batch, rows)
 
     def _norm_blocks(self) -> int:
         """Parts of the gradient whose squares are summed one by one."""
@@ -236,7 +274,7 @@ class Budget:
             return plan
         budget = parse_size(memory)
         if plan.total <= budget:
-            return plan
+            return self._with_window(plan, budget)
         least = self.plan(batch_size, 1)
         if micro_batch != "auto" or least.total > budget:
             needed = plan if micro_batch != "auto" else least
@@ -253,7 +291,7 @@ class Budget:
                 low = middle
             else:
                 high = middle
-        return self.plan(batch_size, low)
+        return self._with_window(self.plan(batch_size, low), budget)
 
     def _fastest(self, batch_size: int) -> int:
         """As many rows as stay in cache between the stages, in pieces as even as they can be.

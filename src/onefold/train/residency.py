@@ -1,47 +1,105 @@
-"""Arrays in mapped files within a memory budget: their pages are given back while rows are read."""
+"""Rows in files within a memory budget: read by position, never through a mapping."""
 
 from __future__ import annotations
 
 import mmap
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, TypeVar, cast
+from pathlib import Path
+from typing import IO, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onefold import _native
-from onefold.train.budget import parse_size
+
+_PIECE_BYTES = 1 << 22  # read at a time outside the executor
+
+
+class FileRows(np.memmap[Any, Any]):
+    """An array in a file that has no name: the file goes with the last who uses the array."""
+
+    file: IO[bytes] | None = None
+
+    @classmethod
+    def create(cls, shape: tuple[int, int], folder: str | None = None) -> FileRows:
+        """Zeros of float32, in a folder for temporary files.
+
+        Raises
+        ------
+        OSError
+            There is no room.
+        """
+        file = tempfile.TemporaryFile(prefix="onefold-", dir=folder)  # noqa: SIM115 - kept open
+        bytes_ = 4 * shape[0] * shape[1]
+        if hasattr(os, "posix_fallocate"):  # says at once where there is no room
+            os.posix_fallocate(file.fileno(), 0, bytes_)
+        else:
+            file.truncate(bytes_)
+        rows = cls(file, np.float32, "r+", shape=shape)
+        rows.file = cast(IO[bytes], file)
+        return rows
+
+    def write(self, first: int, begin: int, values: NDArray[np.float32]) -> None:
+        """Write `values` (rows, columns) from a row and a column on, past the mapping."""
+        assert self.file is not None
+        descriptor, width = self.file.fileno(), self.shape[1]
+        step = max(1, _PIECE_BYTES // (4 * width))
+        for start in range(0, len(values), step):
+            piece = values[start : start + step]
+            at = 4 * width * (first + start)
+            if piece.shape[1] < width:  # the other columns stay as they are
+                whole = np.empty((len(piece), width), np.float32)
+                _read(descriptor, whole, at)
+                whole[:, begin : begin + piece.shape[1]] = piece
+                piece = whole
+            _write(descriptor, np.ascontiguousarray(piece), at)
+
+
+def resident() -> int:
+    """Bytes of the process that are resident now; 0 where the system does not say."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+    except OSError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextmanager
 def bounded(memory: int | float | str | None, *arrays: Any) -> Iterator[None]:
-    """While open, the process grows by `memory` at most for pages of the arrays that are mapped files.
+    """While open, and where there is a budget, arrays in mapped files are read by position.
 
-    Their pages are given back when the process has grown by that much; the system keeps them in its
-    cache, so reading them again costs no reading of the disk while there is memory to spare. Linux only.
+    So they take the plan's bytes, and not what the system makes resident of a mapping.
     """
-    mapped = [array for array in map(mapped_file, arrays) if array is not None]
-    if memory is None or not mapped:
-        yield
-        return
-    limit = _native.resident() + parse_size(memory) * 3 // 4  # some come before it is noticed
-    for array in mapped:
-        _native.watch(array, limit)
+    opened: list[tuple[NDArray[Any], IO[bytes] | None]] = []
     try:
+        for array in arrays if memory is not None else ():
+            base = mapped_file(array)
+            if base is None or not array.flags.c_contiguous:
+                continue
+            kept = getattr(base, "file", None)
+            file = kept or _reopened(base)
+            if file is None:
+                continue
+            start = _address(array) - _address(base) + (0 if kept else base.offset)
+            _native.read_by_position(array, file.fileno(), start)
+            opened.append((array, None if kept else file))
         yield
     finally:
-        for array in mapped:
-            _native.unwatch(array)
-            release(array)
+        for array, file in opened:
+            _native.forget(array)
+            if file is not None:
+                file.close()
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def within_memory(method: Method) -> Method:
-    """Make a method `(self, X, ..., validation=, memory=)` keep mapped rows within its `memory`."""
+    """Make a method `(self, X, ..., validation=, memory=)` keep rows in files within its `memory`."""
 
     @wraps(method)
     def call(self: Any, X: Any, *rest: Any, memory: Any = None, **options: Any) -> Any:
@@ -53,7 +111,7 @@ def within_memory(method: Method) -> Method:
     return cast(Method, call)
 
 
-def mapped_file(array: Any) -> NDArray[Any] | None:
+def mapped_file(array: Any) -> np.memmap[Any, Any] | None:
     """The array in a mapped file that stands behind an array, or None.
 
     A copy-on-write mapping holds values that are nowhere else, so it is none.
@@ -66,8 +124,75 @@ def mapped_file(array: Any) -> NDArray[Any] | None:
     return None
 
 
-def release(array: NDArray[Any]) -> None:
-    """Give the pages of an array in a mapped file back now."""
-    base = mapped_file(array)
-    if base is not None and hasattr(mmap, "MADV_DONTNEED"):
-        base.base.madvise(mmap.MADV_DONTNEED)  # type: ignore[union-attr]
+def rows_of(array: NDArray[Any], first: int, count: int) -> NDArray[Any]:
+    """Some rows of an array: a view, or a copy where they are read by position or lie in our own file."""
+    view = array[first : first + count]
+    found = _native.row_file(view) if len(view) else None
+    base = mapped_file(view)
+    if found is None and isinstance(base, FileRows) and base.file is not None:
+        found = base.file.fileno(), _address(view) - _address(base)
+    if found is None or not view.flags.c_contiguous:
+        return view
+    out = np.empty(view.shape, view.dtype)
+    _read(found[0], out, found[1])
+    return out
+
+
+def pieces(array: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """All rows of an array in pieces of some megabytes, with the number of their first row."""
+    step = max(1, _PIECE_BYTES // max(1, array.shape[1] * array.itemsize))
+    for first in range(0, len(array), step):
+        yield first, rows_of(array, first, step)
+
+
+def _address(array: NDArray[Any]) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _reopened(base: np.memmap[Any, Any]) -> IO[bytes] | None:
+    """The file of a mapping, opened again; None where another file has its name by now."""
+    if not isinstance(base.filename, str | Path):
+        return None
+    try:
+        file = open(base.filename, "rb")  # noqa: SIM115 - the caller closes it
+    except OSError:
+        return None
+    status = os.fstat(file.fileno())
+    if (os.major(status.st_dev), os.minor(status.st_dev), status.st_ino) == _file_at(
+        _address(base)
+    ):
+        return file
+    file.close()
+    return None
+
+
+def _file_at(address: int) -> tuple[int, int, int] | None:
+    """Device and number of the file that is mapped at an address (Linux)."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        span, _, _, device, number, *_ = line.split()
+        begin, end = (int(part, 16) for part in span.split("-"))
+        if begin <= address < end:
+            major, minor = (int(part, 16) for part in device.split(":"))
+            return major, minor, int(number)
+    return None
+
+
+def _read(descriptor: int, out: NDArray[Any], at: int) -> None:
+    view = out.reshape(-1).view(np.uint8).data
+    done = 0
+    while done < len(view):
+        got = os.preadv(descriptor, [view[done:]], at + done)
+        if got == 0:
+            raise OSError("the file of the rows is shorter than it was; leave it as it is")
+        done += got
+
+
+def _write(descriptor: int, values: NDArray[Any], at: int) -> None:
+    view = values.reshape(-1).view(np.uint8).data
+    done = 0
+    while done < len(view):
+        done += os.pwrite(descriptor, view[done:], at + done)

@@ -55,6 +55,8 @@ class Session:
     optimizer_state : OptimizerState, optional
     ordered, copies : int
         Rows whose order the plan counts, and copies of the parameters.
+    inputs : array, optional
+        The rows, where they may be read from a file.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Session:
         optimizer_state: OptimizerState | None = None,
         ordered: int = 0,
         copies: int = 0,
+        inputs: Array | None = None,
     ) -> None:
         self.architecture = architecture
         self.state = state
@@ -89,6 +92,7 @@ class Session:
             thread_count(threads),
             copies,
             optimizer is not None and optimizer.clip_global_norm is not None,
+            *file_rows(inputs),
         )
         self.plan: Plan = budget.choose(batch_size, micro_batch, memory)
         self.gradient = Parameters(architecture)
@@ -98,6 +102,7 @@ class Session:
             self.gradient.store,
             state.seed,
         )
+        self.executor.window_rows = self.plan.window_rows
         if function := host(loss):
             self.executor.set_host(function, self.dtype == np.float64)
         if optimizer is not None and optimizer_state is not None:
@@ -146,6 +151,13 @@ def prepare(
     targets = loss.targets(np.asarray(y), architecture.outputs, dtype)
     arrays.same_rows(targets.array, len(x), f"{what}y")
     return x, targets, arrays.weights(sample_weight, len(x), dtype)
+
+
+def file_rows(array: Array | None) -> tuple[int, int]:
+    """Rows that are read from a file by position, and bytes of each; zeros for an array in memory."""
+    if array is None or _native.row_file(array) is None:
+        return 0, 0
+    return len(array), array.shape[1] * array.itemsize
 
 
 def type_name(architecture: Architecture) -> str:
