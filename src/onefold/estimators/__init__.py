@@ -1,0 +1,46 @@
+"""Estimators with scikit-learn's interface; each is loaded when it is first touched.
+
+`import onefold` does not import scikit-learn: `onefold.MLPClassifier` does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onefold.estimators.displays import LearningCurveDisplay, LossDisplay, NetworkDisplay
+    from onefold.estimators.mlp import MLPClassifier, MLPRegressor
+    from onefold.estimators.network import NetworkClassifier, NetworkRegressor
+
+__all__ = [
+    "LearningCurveDisplay",
+    "LossDisplay",
+    "MLPClassifier",
+    "MLPRegressor",
+    "NetworkClassifier",
+    "NetworkDisplay",
+    "NetworkRegressor",
+]
+
+_MODULES = {
+    "MLPClassifier": "mlp",
+    "MLPRegressor": "mlp",
+    "NetworkClassifier": "network",
+    "NetworkRegressor": "network",
+    "LearningCurveDisplay": "displays",
+    "LossDisplay": "displays",
+    "NetworkDisplay": "displays",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})
