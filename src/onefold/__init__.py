@@ -38,8 +38,8 @@ from onefold.train.callbacks import Callback, History
 
 if TYPE_CHECKING:
     from onefold.estimators import (
-        LearningCurveDisplay,
-        LossDisplay,
+        LossCurveDisplay,
+        LossDirectionDisplay,
         MLPClassifier,
         MLPRegressor,
         NetworkClassifier,
@@ -69,10 +69,10 @@ __all__ = [
     "History",
     "Huber",
     "Layer",
-    "LearningCurveDisplay",
     "Lion",
     "Loss",
-    "LossDisplay",
+    "LossCurveDisplay",
+    "LossDirectionDisplay",
     "MLPClassifier",
     "MLPRegressor",
     "ModelFileError",

@@ -9,13 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from onefold.estimators.displays import LearningCurveDisplay, LossDisplay, NetworkDisplay
+    from onefold.estimators.displays import LossCurveDisplay, LossDirectionDisplay, NetworkDisplay
     from onefold.estimators.mlp import MLPClassifier, MLPRegressor
     from onefold.estimators.network import NetworkClassifier, NetworkRegressor
 
 __all__ = [
-    "LearningCurveDisplay",
-    "LossDisplay",
+    "LossCurveDisplay",
+    "LossDirectionDisplay",
     "MLPClassifier",
     "MLPRegressor",
     "NetworkClassifier",
@@ -28,8 +28,8 @@ _MODULES = {
     "MLPRegressor": "mlp",
     "NetworkClassifier": "network",
     "NetworkRegressor": "network",
-    "LearningCurveDisplay": "displays",
-    "LossDisplay": "displays",
+    "LossCurveDisplay": "displays",
+    "LossDirectionDisplay": "displays",
     "NetworkDisplay": "displays",
 }
 
