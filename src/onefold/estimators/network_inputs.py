@@ -247,7 +247,7 @@ class TableInputs:
         known = getattr(estimator, "feature_names_in_", [f"x{i}" for i in range(total)])
         numbers = [str(known[i]) for i in range(total) if i not in self._places]
         marked = [f"{n} missing" for n, m in zip(numbers, self._scaling.marked, strict=True) if m]
-        return numbers + marked
+        return numbers + marked + (self._encoder.input_names() if self._encoder else [])
 
 
 def _frame(X: Any) -> Any:
