@@ -371,6 +371,15 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         """What makes a copy of the estimator predict as it is now, while training goes on."""
         return {"network_": copy.deepcopy(self.network_)}
 
+    def _evaluation(self, X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+        """What `Network.evaluate` takes to measure the loss on rows, and the network."""
+        dtype = np.dtype(self.network_.dtype)
+        x, targets, weight = self._arrays(self._read(X, y, sample_weight), dtype)
+        return {
+            "network": self.network_, "x": x, "y": targets, "sample_weight": weight,
+            "loss": self._loss(), "threads": thread_count(self.n_jobs),
+        }  # fmt: skip
+
     # Use.
 
     def _inputs_of(self, X: Any) -> Array:
