@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from onefold.estimators.displays import LossCurveDisplay, LossDirectionDisplay, NetworkDisplay
     from onefold.estimators.mlp import MLPClassifier, MLPRegressor
-    from onefold.estimators.network import NetworkClassifier, NetworkRegressor
+    from onefold.estimators.network_classifier import NetworkClassifier
+    from onefold.estimators.network_regressor import NetworkRegressor
 
 __all__ = [
     "LossCurveDisplay",
@@ -26,8 +27,8 @@ __all__ = [
 _MODULES = {
     "MLPClassifier": "mlp",
     "MLPRegressor": "mlp",
-    "NetworkClassifier": "network",
-    "NetworkRegressor": "network",
+    "NetworkClassifier": "network_classifier",
+    "NetworkRegressor": "network_regressor",
     "LossCurveDisplay": "displays",
     "LossDirectionDisplay": "displays",
     "NetworkDisplay": "displays",

@@ -44,9 +44,7 @@ class EpochTasks(Callback):
     def on_epoch_begin(self, epoch: int) -> None:
         """See `Callback`."""
         self._task = self.context.subcontext(task_name="epoch")
-        self._task.call_on_fit_task_begin(
-            **self.arguments, reconstruction_attributes=self.fitted
-        )
+        self._task.call_on_fit_task_begin(**self.arguments, reconstruction_attributes=self.fitted)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """See `Callback`."""

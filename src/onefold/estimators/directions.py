@@ -59,9 +59,7 @@ def along_direction(
         for step in np.linspace(-distance, distance, steps).tolist():
             for name, change in direction.items():
                 parameters[name] = kept[name] + step * change
-            found = network.evaluate(
-                x, y, loss=loss, sample_weight=sample_weight, threads=threads
-            )
+            found = network.evaluate(x, y, loss=loss, sample_weight=sample_weight, threads=threads)
             line.append((step, found))
     finally:
         for name, values in kept.items():

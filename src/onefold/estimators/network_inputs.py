@@ -306,6 +306,10 @@ def _given(categorical: Any, X: Any, names: Sequence[str] | None) -> list[int]:
     if unknown:
         raise OptionError(
             f"categorical_features names {unknown[0]!r}, which is no column of "
-            + (f"X (columns: {', '.join(list(places)[:20])})" if names else "an array: pass a frame")
+            + (
+                f"X (columns: {', '.join(list(places)[:20])})"
+                if names
+                else "an array: pass a frame"
+            )
         )
     return sorted(places[str(name)] for name in wanted.tolist())

@@ -110,7 +110,11 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         "activation": [StrOptions(set(ACTIVATIONS)), Activation],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "optimizer": [StrOptions(set(OPTIMIZERS)), Optimizer],
-        "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither"), Schedule],
+        "learning_rate": [
+            StrOptions({"auto"}),
+            Interval(Real, 0, None, closed="neither"),
+            Schedule,
+        ],
         "l2_regularization": [Interval(Real, 0, None, closed="left"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -313,9 +317,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
             optimizer.weight_decay = float(self.l2_regularization)
         return optimizer
 
-    def _train(
-        self, training: Sample, held_out: Sample | None, tasks: Sequence[Callback]
-    ) -> None:
+    def _train(self, training: Sample, held_out: Sample | None, tasks: Sequence[Callback]) -> None:
         dtype = np.dtype(self.network_.dtype)
         watcher = self._watcher(held_out if held_out is not None else training)
         by_loss = self.do_early_stopping_ and watcher is None
@@ -353,9 +355,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         scorer = check_scoring(self, self.scoring)
         X, y = sample.raw(), sample.y
         arguments = {} if sample.weight is None else {"sample_weight": sample.weight}
-        return BestScore(
-            lambda: scorer(self, X, y, **arguments), self.n_iter_no_change, self.tol
-        )
+        return BestScore(lambda: scorer(self, X, y, **arguments), self.n_iter_no_change, self.tol)
 
     def _conclude(self, watcher: BestScore | None) -> None:
         history = self.history_

@@ -1,25 +1,21 @@
-"""Networks of any layers as scikit-learn estimators, with defaults that suit tables."""
+"""NetworkClassifier: networks of any layers for classes, labels, and several targets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import ClassifierMixin
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
-from onefold import _native
-from onefold._errors import DataError, OptionError
+from onefold._errors import DataError
 from onefold.estimators._shared import ClassEncoder, thread_count
-from onefold.estimators.network_inputs import weighted_moment
-from onefold.estimators.network_losses import Heads, gamma
+from onefold.estimators.network_losses import Heads
 from onefold.estimators.network_training import BaseNetwork
-from onefold.nn import losses
 from onefold.nn.layers import Activation, Layer
 from onefold.nn.losses import BinaryCrossEntropy, CrossEntropy, CustomLoss, Loss
 from onefold.optim import Optimizer, Schedule
@@ -29,7 +25,120 @@ Array = NDArray[Any]
 
 
 class NetworkClassifier(ClassifierMixin, BaseNetwork):
-    """DOC."""
+    """Classification by a network, of tables as they are.
+
+    Numbers are standardised; missing ones become the mean, and a column says where. Categories and
+    texts of a data frame become one input each (the 64 most frequent), dates their places in time and
+    in the year, week and day. With the same `random_state` the network has the same bits whatever
+    `memory`, `micro_batch` and `n_jobs` are.
+
+    Parameters
+    ----------
+    layers : sequence of int or Layer, default (64, 64)
+        The hidden layers: numbers of neurons, or layers such as `Dense(256, "gelu")` and
+        `Dropout(0.1)`, or both. The output layer is added. `()` is a linear model.
+    loss : "log_loss" or CrossEntropy, default "log_loss"
+        `CrossEntropy(label_smoothing=0.1)` smooths the labels.
+    activation : str or Activation, default "relu"
+        Of the layers that are given as numbers.
+    dropout : float, default 0
+        Share of the neurons that drop out behind each layer that is given as a number.
+    optimizer : str or Optimizer, default "adamw"
+    learning_rate : float, Schedule or "auto", default "auto"
+        "auto" is 0.003 for "adam", "adamw" and "nadam", else what the optimizer comes with. A number
+        or a schedule replaces the rate of an `Optimizer` object too.
+    l2_regularization : float, optional
+        Weight decay; by default what the optimizer comes with (0.01 for "adamw").
+    max_iter : int, default 200
+        Epochs at most.
+    batch_size : int or "auto", default "auto"
+        Rows of an update; "auto" is a hundredth of the rows, from 32 to 256.
+    categorical_features : "from_dtype", array-like of bool, int or str, or None
+        Which columns are categories. "from_dtype": those of a data frame that are categories or
+        texts. Else a mask, places or names (texts of a data frame are categories as well); None:
+        every column is a number.
+    standardize : bool, default True
+        Whether numbers are brought to mean zero and deviation one, by the weighted training rows.
+    warm_start : bool, default False
+        Whether another `fit` goes on from the weights and the optimizer's state, with the encoding
+        of the first one.
+    early_stopping : bool or "auto", default "auto"
+        Whether to stop when the validation rows get no better, and go back to the best epoch. "auto":
+        with more than 400 rows, or with `X_val`.
+    scoring : str, callable or None, default "loss"
+        What early stopping looks at: the loss, a scorer of scikit-learn, or `score` for None.
+    validation_fraction : float, int or None, default 0.15
+        Share or number of rows that are set aside for early stopping, of every
+        class alike; None looks at the training
+        rows.
+    n_iter_no_change : int, default 20
+        Epochs without a better loss or score after which the fit ends.
+    tol : float, default 1e-7
+        How much better a loss or score must be to count.
+    verbose : int, default 0
+        1 shows a bar on a terminal, else a line an epoch, on stderr.
+    random_state : int, RandomState or None
+        Keys initial weights, orders of rows, dropout and the rows that are set aside.
+    class_weight : dict, "balanced", list of these, or None
+        Weight of every class, times `sample_weight`; "balanced" gives classes the same weight in sum.
+        A list has one for each of several targets.
+    dtype : {"auto", "float32", "float64"}, default "auto"
+        What the network computes in; "auto" is float64 up to 400 rows, else float32.
+    memory : int or str, optional
+        Budget for everything that training holds besides the data, such as "200MB". Does not shape
+        the result.
+    micro_batch : int or "auto", default "auto"
+        Rows that run at a time. Does not shape the result.
+    n_jobs : int, optional
+        Threads, as in joblib: None is every processor (in a worker of joblib, its share of them).
+        Does not shape the result.
+    callbacks : sequence of onefold.Callback, optional
+        Called at every epoch; scikit-learn's own callbacks are set by `set_callbacks`.
+
+    Attributes
+    ----------
+    classes_ : array, or list of arrays
+        Classes; for several targets those of each.
+    network_ : Network
+        Fingerprint, weights, `save` and everything else.
+    history_ : History
+        Of the last fit.
+    n_iter_, best_iteration_ : int
+        Epochs run, and those after which the weights that were kept stood.
+    loss_curve_ : list of float
+        Training loss of every epoch.
+    validation_loss_curve_ : list of float or None
+        Loss on the validation rows, where there are any.
+    validation_scores_ : list of float or None
+        Score of every epoch, where `scoring` is not "loss".
+    do_early_stopping_ : bool
+    n_features_in_ : int
+    feature_names_in_ : array of str
+        Where X had names.
+
+    See Also
+    --------
+    MLPClassifier : every parameter of scikit-learn's class of that name, and its meaning.
+
+    Notes
+    -----
+    Two classes share one output and a sigmoid; more have a softmax. Yes-or-no labels (y of zeros and
+    ones in several columns) have a sigmoid each. Several targets of several classes have one network
+    with a softmax for each target, trained with the mean of their cross-entropies; `predict_proba` and
+    `decision_function` then give lists.
+
+    A row of weight zero is left out before anything is learned. Scaling and categories are learned from
+    the rows that are trained on, not from those set aside.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> import onefold as of
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> model = of.NetworkClassifier(random_state=0).fit(X, y)
+    >>> model.predict_proba(X[:1]).round(2)
+    array([[1., 0., 0.]])
+    """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseNetwork._parameter_constraints,
@@ -252,150 +361,4 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
-        return tags
-
-
-_LOG_LINKED = ("poisson", "gamma")
-_REGRESSIONS = ("squared_error", "absolute_error", "huber", "log_cosh", "quantile", *_LOG_LINKED)
-
-
-class NetworkRegressor(RegressorMixin, BaseNetwork):
-    """DOC."""
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseNetwork._parameter_constraints,
-        "loss": [StrOptions(set(_REGRESSIONS)), Loss, callable],
-        "quantile": [Interval(Real, 0, 1, closed="neither"), None],
-    }
-
-    def __init__(
-        self,
-        layers: Sequence[int | Layer] = (64, 64),
-        *,
-        loss: str | Loss | Callable[..., Any] = "squared_error",
-        quantile: float | None = None,
-        activation: str | Activation = "relu",
-        dropout: float = 0.0,
-        optimizer: str | Optimizer = "adamw",
-        learning_rate: str | float | Schedule = "auto",
-        l2_regularization: float | None = None,
-        max_iter: int = 200,
-        batch_size: int | str = "auto",
-        categorical_features: Any = "from_dtype",
-        standardize: bool = True,
-        warm_start: bool = False,
-        early_stopping: bool | str = "auto",
-        scoring: str | Callable[..., float] | None = "loss",
-        validation_fraction: float | int | None = 0.15,
-        n_iter_no_change: int = 20,
-        tol: float = 1e-7,
-        verbose: int = 0,
-        random_state: Any = None,
-        dtype: str = "auto",
-        memory: int | float | str | None = None,
-        micro_batch: int | str = "auto",
-        n_jobs: int | None = None,
-        callbacks: Sequence[Callback] | None = None,
-    ) -> None:
-        self.layers = layers
-        self.loss = loss
-        self.quantile = quantile
-        self.activation = activation
-        self.dropout = dropout
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.l2_regularization = l2_regularization
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.categorical_features = categorical_features
-        self.standardize = standardize
-        self.warm_start = warm_start
-        self.early_stopping = early_stopping
-        self.scoring = scoring
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.verbose = verbose
-        self.random_state = random_state
-        self.dtype = dtype
-        self.memory = memory
-        self.micro_batch = micro_batch
-        self.n_jobs = n_jobs
-        self.callbacks = callbacks
-
-    # Targets: standardised, or divided by their mean behind a logarithmic link.
-
-    def _read_targets(self, y: Any, *, reset: bool) -> Array:
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        columns = 1 if y.ndim == 1 else y.shape[1]
-        if not reset and columns != self.n_outputs_:
-            raise DataError(f"y has {columns} columns, the fit was on {self.n_outputs_}")
-        self._check_range(y)
-        if reset:
-            self.n_outputs_ = columns
-        return y
-
-    def _check_range(self, y: Array) -> None:
-        kind = self._kind()
-        wrong = (y < 0 if kind == "poisson" else y <= 0) if kind in _LOG_LINKED else False
-        if np.any(wrong) or (kind in _LOG_LINKED and not (y > 0).any(axis=0).all()):
-            found = f", found {y[wrong].flat[0]}" if np.any(wrong) else ", all are zero"
-            needs = "non-negative y and sum(y) > 0" if kind == "poisson" else "strictly positive y"
-            raise DataError(f"loss={kind!r} requires {needs}{found}; take another loss")
-
-    def _kind(self) -> str:
-        """Name of the loss; "" for a function."""
-        if isinstance(self.loss, str):
-            return self.loss
-        return self.loss.name if isinstance(self.loss, Loss) else ""
-
-    def _learn_targets(self, y: Array, weight: Array | None) -> None:
-        y = y.reshape(len(y), -1)
-        _, mean = weighted_moment(y, weight, np.zeros(y.shape[1]), 1)
-        if self._kind() in _LOG_LINKED:
-            self._mean, self._scale = np.zeros(y.shape[1]), mean
-            return
-        _, variance = weighted_moment(y, weight, mean, 2)
-        self._mean, self._scale = mean, np.where(variance > 0, np.sqrt(variance), 1.0)
-
-    @property
-    def _outputs(self) -> int:
-        return int(self.n_outputs_)
-
-    def _encode_targets(self, y: Array, dtype: np.dtype[Any]) -> Array:
-        return ((y.reshape(len(y), -1) - self._mean) / self._scale).astype(dtype)
-
-    def _loss(self) -> Loss:
-        if self.loss == "gamma":
-            return CustomLoss(gamma)
-        if self.loss == "quantile":
-            if self.quantile is None:
-                raise OptionError("loss='quantile' needs quantile, a number between 0 and 1")
-            return losses.Quantile(float(self.quantile))
-        return losses.get(self.loss)
-
-    # Use.
-
-    def predict(self, X: Any) -> Array:
-        """Predicted targets.
-
-        Parameters
-        ----------
-        X : array-like or data frame, shape (n_samples, n_features)
-
-        Returns
-        -------
-        float64 array, shape (n_samples,) or (n_samples, n_outputs)
-        """
-        z = self._outputs_of(X)
-        if self._kind() in _LOG_LINKED:
-            z = _native.elementwise("exp", z)
-        values: Array = z * self._scale + self._mean
-        return values[:, 0] if self.n_outputs_ == 1 else values
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.positive_only = self._kind() in _LOG_LINKED
         return tags
