@@ -144,12 +144,12 @@ def is_multilabel(y: Any) -> bool:
     return bool(type_of_target(y).startswith("multilabel"))
 
 
-def piece_rows(columns: int, itemsize: int) -> int:
+def piece_rows(columns: int, itemsize: int, piece_bytes: int = PIECE_BYTES) -> int:
     """Rows of a sparse matrix that are made dense at a time."""
-    return max(1, PIECE_BYTES // max(1, columns * itemsize))
+    return max(1, piece_bytes // max(1, columns * itemsize))
 
 
-def dense_pieces(X: Any) -> Iterator[tuple[int, int, Array]]:
+def dense_pieces(X: Any, piece_bytes: int = PIECE_BYTES) -> Iterator[tuple[int, int, Array]]:
     """Rows of a matrix as dense arrays: (first, last + 1, rows).
 
     A sparse matrix comes in pieces of some 16 MB, a dense one as it is.
@@ -158,7 +158,7 @@ def dense_pieces(X: Any) -> Iterator[tuple[int, int, Array]]:
         yield 0, X.shape[0], np.ascontiguousarray(X)
         return
     X = X.tocsr()
-    step = piece_rows(X.shape[1], X.dtype.itemsize)
+    step = piece_rows(X.shape[1], X.dtype.itemsize, piece_bytes)
     for first in range(0, X.shape[0], step):
         rows = X[first : first + step].toarray()
         yield first, first + rows.shape[0], rows
