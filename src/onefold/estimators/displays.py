@@ -98,12 +98,11 @@ class LossCurveDisplay:
                 f"{type(estimator).__name__} has no loss curve: the solver 'lbfgs' keeps none; "
                 "take another solver, or one of the network estimators"
             )
-        best = getattr(estimator, "best_iteration_", None)
-        stopped_early = best is not None and best < len(estimator.loss_curve_)
+        best = getattr(estimator, "best_iteration_", len(estimator.loss_curve_))
         display = cls(
             estimator.loss_curve_,
             getattr(estimator, "validation_loss_curve_", None),
-            best_epoch=best - 1 if stopped_early else None,
+            best_epoch=best - 1 if best < len(estimator.loss_curve_) else None,
         )
         return display.plot(ax=ax)
 

@@ -207,19 +207,19 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         y = check_array(
             y, ensure_2d=False, dtype=None, input_name="y", accept_sparse="csr", estimator=self
         )
-        y = y.toarray() if hasattr(y, "toarray") else y
-        check_classification_targets(y)
-        kind = type_of_target(y, input_name="y")
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        if reset:
-            self._several = kind == "multiclass-multioutput"
-            self._encoders = [ClassEncoder(part) for part in (y.T if self._several else [y])]
-            classes = [encoder.classes for encoder in self._encoders]
-            self.classes_ = classes if self._several else classes[0]
-            return y
-        self._check_known(y)
-        return y
+        checked: Array = y.toarray() if hasattr(y, "toarray") else y
+        check_classification_targets(checked)
+        kind = type_of_target(checked, input_name="y")
+        if checked.ndim == 2 and checked.shape[1] == 1:
+            checked = column_or_1d(checked, warn=True)
+        if not reset:
+            self._check_known(checked)
+            return checked
+        self._several = kind == "multiclass-multioutput"
+        self._encoders = [ClassEncoder(y) for y in (checked.T if self._several else [checked])]
+        classes = [encoder.classes for encoder in self._encoders]
+        self.classes_: Any = classes if self._several else classes[0]
+        return checked
 
     def _check_known(self, y: Array) -> None:
         """Refuse classes that the fit has not seen."""

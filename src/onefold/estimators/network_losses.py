@@ -68,7 +68,8 @@ class Heads:
     @staticmethod
     def _log_softmax(z: Array) -> Array:
         shifted = z.astype(np.float64) - z.max(axis=1, keepdims=True)
-        return shifted - elementwise("log", _chain(elementwise("exp", shifted)))[:, None]
+        logs: Array = shifted - elementwise("log", _chain(elementwise("exp", shifted)))[:, None]
+        return logs
 
     def __call__(self, y: Array, z: Array, weight: Array) -> tuple[Array, Array]:
         """The loss as `CustomLoss` takes it; y holds distributions."""

@@ -204,17 +204,21 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
 
     # Targets: standardised, or divided by their mean behind a logarithmic link.
 
+    n_outputs_: int
+
     def _read_targets(self, y: Any, *, reset: bool) -> Array:
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        columns = 1 if y.ndim == 1 else y.shape[1]
+        checked: Array = check_array(
+            y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
+        )
+        if checked.ndim == 2 and checked.shape[1] == 1:
+            checked = column_or_1d(checked, warn=True)
+        columns = 1 if checked.ndim == 1 else checked.shape[1]
         if not reset and columns != self.n_outputs_:
             raise DataError(f"y has {columns} columns, the fit was on {self.n_outputs_}")
-        self._check_range(y)
+        self._check_range(checked)
         if reset:
             self.n_outputs_ = columns
-        return y
+        return checked
 
     def _check_range(self, y: Array) -> None:
         kind = self._kind()

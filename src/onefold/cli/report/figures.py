@@ -23,7 +23,7 @@ _COLUMNS = 20  # of the importance
 _POINTS = 2000  # of the residuals
 
 
-def _figure(width: float, height: float, draw: Callable[[Any], None]) -> str:
+def _figure(width: float, height: float, draw: Callable[[Any], object]) -> str:
     """What `draw` draws on an axes, as SVG without a head, the same for the same numbers."""
     with mpl.rc_context({"svg.hashsalt": "onefold", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(width, height), layout="constrained")
