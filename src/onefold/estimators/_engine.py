@@ -105,6 +105,10 @@ class Engine:
             self._session = (key, made)
         return self._session[1]
 
+    def release(self) -> None:
+        """Give up the memory of training."""
+        self._session = None
+
     def evaluator(self, labels: bool, weighted: bool, threads: int, rows: int) -> Evaluator:
         """Mean loss of the network over rows."""
         return self.network._evaluator(self.objective.loss, labels, weighted, threads, rows)

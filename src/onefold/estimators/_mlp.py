@@ -40,6 +40,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     """The fit of the multi-layer perceptrons, as a ladder of small steps."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+    #: Of the dropout masks: their key, and updates made; here for weights that are set by hand.
+    _seed = 0
+    _updates = 0
     #: Further checks of targets by scikit-learn.
     _target_checks: ClassVar[dict[str, Any]] = {}
 
@@ -100,6 +103,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 self._fit_full_batch(sample)
             else:
                 self._fit_stochastic(sample, given, tasks, incremental=incremental)
+        if not incremental:
+            self._engine.release()
         if not all(np.isfinite(array).all() for array in (*self.coefs_, *self.intercepts_)):
             self._refuse_non_finite()
         return self
@@ -222,13 +227,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 drawn = self._random_state.uniform(-bound, bound, shape)
                 kept.append(drawn.astype(given, copy=False).astype(dtype, copy=False))
         self.out_activation_ = self._objective().out_activation
-        self._seed = 0  # of the dropout masks
+        self._seed = 0
         if any(rate > 0 for rate in self._each("dropout", len(widths) - 2)):
             self._seed = int(self._random_state.randint(np.iinfo(np.int32).max))
         self._updates = 0
         self._begin_curves()
 
     def _begin_curves(self) -> None:
+        self.__dict__.pop("validation_loss_curve_", None)
         if self.solver == "lbfgs":
             return
         self._best = ([c.copy() for c in self.coefs_], [i.copy() for i in self.intercepts_])
@@ -239,12 +245,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self.best_validation_score_: float | None = -math.inf if stops else None
         self.best_loss_: float | None = None if stops else math.inf
 
-    def _loaded_engine(self, dtype: np.dtype[Any] | None = None) -> Engine:
-        """The network with the weights of `coefs_` and `intercepts_`, by default of their type."""
+    def _engine_for(self, dtype: np.dtype[Any] | None = None) -> Engine:
+        """The network of the shapes of `coefs_`, by default of their type; kept between calls."""
         coefs = [np.asarray(coef) for coef in self.coefs_]
         dtype = coefs[0].dtype if dtype is None else dtype
         hidden = [coef.shape[1] for coef in coefs[:-1]]
         activations = self._each("activation", len(hidden))
+        if "prelu" in activations:
+            raise OptionError("prelu has weights of its own, which coefs_ could not hold; use 'leaky_relu'")
         rates = self._each("dropout", len(hidden))
         objective = self._objective()
         inputs, outputs = coefs[0].shape[0], coefs[-1].shape[1]
@@ -254,7 +262,12 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             built = layers(hidden, activations, rates, outputs)
             engine = Engine(key, built, inputs, dtype, self._seed, objective)
             self._engine = engine
-        engine.load(coefs, self.intercepts_)
+        return engine
+
+    def _loaded_engine(self, dtype: np.dtype[Any] | None = None) -> Engine:
+        """The same with the weights of `coefs_` and `intercepts_`."""
+        engine = self._engine_for(dtype)
+        engine.load(self.coefs_, self.intercepts_)
         engine.network._state.updates = self._updates
         return engine
 
@@ -330,7 +343,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             optimizer=optimizer,
             optimizer_state=self._optimizer.state_for(engine.network._architecture),
             ordered=len(training) if self.shuffle else 0,
-            copies=2 if self.early_stopping else 0,
+            copies=1 if self.early_stopping else 0,
             recorded=self.alpha > 0,
             **self._session_options(training),
         )
@@ -373,8 +386,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """The network's output for checked or unchecked rows, shape (rows, outputs)."""
         check_is_fitted(self, "coefs_")
         X = validate_data(self, X, accept_sparse="csr", reset=False)
-        engine = self._loaded_engine()
-        return engine.predict(X, thread_count(self.n_jobs))
+        engine = self._engine_for()
+        with engine.lock:  # threads may share an estimator
+            engine.load(self.coefs_, self.intercepts_)
+            return engine.predict(X, thread_count(self.n_jobs))
 
     def _partial_fit_exists(self) -> bool:
         if self.solver == "lbfgs":
