@@ -31,7 +31,9 @@ def may_not_converge():
         yield
 
 
-@pytest.mark.parametrize("solver", ["adamw", "adamax", "nadam", "rmsprop", "adagrad", "adadelta", "lion"])
+@pytest.mark.parametrize(
+    "solver", ["adamw", "adamax", "nadam", "rmsprop", "adagrad", "adadelta", "lion"]
+)
 def test_other_optimizers_learn(solver):
     rate = 1.0 if solver == "adadelta" else 0.01
     model = MLPRegressor(solver=solver, learning_rate_init=rate, random_state=0, max_iter=60)
@@ -41,10 +43,20 @@ def test_other_optimizers_learn(solver):
 def test_an_optimizer_object_is_used_as_it_is():
     """It brings its own learning rate, its formula (PyTorch's epsilon), and its clipping."""
     optimizer = onefold.Adam(onefold.schedules.Step(0.02, factor=0.5, every=5))
-    model = MLPRegressor(hidden_layer_sizes=(4,), solver=optimizer, alpha=0, random_state=0, max_iter=3, shuffle=False, batch_size=50)
+    model = MLPRegressor(
+        hidden_layer_sizes=(4,),
+        solver=optimizer,
+        alpha=0,
+        random_state=0,
+        max_iter=3,
+        shuffle=False,
+        batch_size=50,
+    )
     model.fit(X, NUMBERS)
 
-    start = MLPRegressor(hidden_layer_sizes=(4,), random_state=0, max_iter=1, learning_rate_init=1e-300).fit(X, NUMBERS)
+    start = MLPRegressor(
+        hidden_layer_sizes=(4,), random_state=0, max_iter=1, learning_rate_init=1e-300
+    ).fit(X, NUMBERS)
     net = start.network_
     kept = dict(zip(("dense_0.weight", "dense_1.weight"), start.coefs_, strict=True))
     kept |= dict(zip(("dense_0.bias", "dense_1.bias"), start.intercepts_, strict=True))
@@ -74,7 +86,9 @@ def test_class_weight():
     balanced = clone(model).set_params(class_weight="balanced").fit(X, CLASSES)
     share = CLASSES.mean()
     weight = np.where(CLASSES == 1, 0.5 / share, 0.5 / (1 - share))
-    np.testing.assert_allclose(balanced.loss_curve_, model.fit(X, CLASSES, weight).loss_curve_, rtol=1e-12)
+    np.testing.assert_allclose(
+        balanced.loss_curve_, model.fit(X, CLASSES, weight).loss_curve_, rtol=1e-12
+    )
     given = clone(model).set_params(class_weight={0: 1, 1: 3}).fit(X, CLASSES, np.full(300, 2.0))
     once = clone(model).fit(X, CLASSES, np.where(CLASSES == 1, 6.0, 2.0))
     assert given.network_.fingerprint() == once.network_.fingerprint()
@@ -82,12 +96,17 @@ def test_class_weight():
 
 
 def test_dropout():
-    model = MLPRegressor(hidden_layer_sizes=(20, 20), dropout=0.5, random_state=0, max_iter=5).fit(X, NUMBERS)
+    model = MLPRegressor(hidden_layer_sizes=(20, 20), dropout=0.5, random_state=0, max_iter=5).fit(
+        X, NUMBERS
+    )
     plain = clone(model).set_params(dropout=0.0).fit(X, NUMBERS)
     assert model.loss_curve_ != plain.loss_curve_
     np.testing.assert_array_equal(model.predict(X), model.predict(X))
     each = clone(model).set_params(dropout=[0.5, 0.0]).fit(X, NUMBERS)
-    assert each.network_.fingerprint() not in (model.network_.fingerprint(), plain.network_.fingerprint())
+    assert each.network_.fingerprint() not in (
+        model.network_.fingerprint(),
+        plain.network_.fingerprint(),
+    )
     again = clone(model).fit(X, NUMBERS)
     assert again.network_.fingerprint() == model.network_.fingerprint()
     # Nothing else that is drawn moves: rows and first weights are those without dropout.
@@ -97,10 +116,16 @@ def test_dropout():
 
 
 def test_one_activation_for_each_layer():
-    model = MLPRegressor(hidden_layer_sizes=(8, 8), activation=["tanh", "gelu"], random_state=0, max_iter=3).fit(X, NUMBERS)
+    model = MLPRegressor(
+        hidden_layer_sizes=(8, 8), activation=["tanh", "gelu"], random_state=0, max_iter=3
+    ).fit(X, NUMBERS)
     assert [layer.activation.name for layer in model.network_.layers[:2]] == ["tanh", "gelu"]
-    same = MLPRegressor(hidden_layer_sizes=(8, 8), activation="tanh", random_state=0, max_iter=3).fit(X, NUMBERS)
-    alike = MLPRegressor(hidden_layer_sizes=(8, 8), activation=["tanh", "tanh"], random_state=0, max_iter=3).fit(X, NUMBERS)
+    same = MLPRegressor(
+        hidden_layer_sizes=(8, 8), activation="tanh", random_state=0, max_iter=3
+    ).fit(X, NUMBERS)
+    alike = MLPRegressor(
+        hidden_layer_sizes=(8, 8), activation=["tanh", "tanh"], random_state=0, max_iter=3
+    ).fit(X, NUMBERS)
     assert same.network_.fingerprint() == alike.network_.fingerprint()
 
 
@@ -117,7 +142,9 @@ def test_other_losses(solver):
 def test_label_smoothing():
     options = {"random_state": 0, "max_iter": 200, "learning_rate_init": 0.01}
     sure = MLPClassifier(**options).fit(X, CLASSES)
-    smooth = MLPClassifier(loss=onefold.CrossEntropy(label_smoothing=0.2), **options).fit(X, CLASSES)
+    smooth = MLPClassifier(loss=onefold.CrossEntropy(label_smoothing=0.2), **options).fit(
+        X, CLASSES
+    )
     assert smooth.predict_proba(X).max() < sure.predict_proba(X).max()
 
 
@@ -126,7 +153,13 @@ def test_rows_for_validation(early_stopping):
     train, held_out = slice(0, 200), slice(200, 300)
     weight = RNG.uniform(size=100)
     model = MLPClassifier(random_state=0, max_iter=12, early_stopping=early_stopping, alpha=0)
-    model.fit(X[train], CLASSES[train], X_val=X[held_out], y_val=CLASSES[held_out], sample_weight_val=weight)
+    model.fit(
+        X[train],
+        CLASSES[train],
+        X_val=X[held_out],
+        y_val=CLASSES[held_out],
+        sample_weight_val=weight,
+    )
     assert model.t_ == 200 * model.n_iter_  # nothing was held out of the rows
     assert len(model.validation_loss_curve_) == model.n_iter_
     if early_stopping:
@@ -171,7 +204,9 @@ def test_weights_are_routed():
     with sklearn.config_context(enable_metadata_routing=True):
         model = MLPClassifier((4,), random_state=0, max_iter=2).set_fit_request(sample_weight=True)
         model.set_score_request(sample_weight=True)
-        search = GridSearchCV(model, {"alpha": [0.1, 1.0]}, cv=2).fit(X, CLASSES, sample_weight=weight)
+        search = GridSearchCV(model, {"alpha": [0.1, 1.0]}, cv=2).fit(
+            X, CLASSES, sample_weight=weight
+        )
     assert search.best_estimator_.n_outputs_ == 1
 
 
@@ -202,7 +237,9 @@ def test_callbacks(kind):
     assert [logs["val_score"] for _, logs in watch.seen] == model.validation_scores_
     assert watch.ended.stopped == "callback"
     assert watch.batches == (9 if kind is WatchBatches else 0)
-    plain = MLPClassifier(random_state=0, batch_size=100, max_iter=3, early_stopping=True).fit(X, CLASSES)
+    plain = MLPClassifier(random_state=0, batch_size=100, max_iter=3, early_stopping=True).fit(
+        X, CLASSES
+    )
     assert plain.network_.fingerprint() == model.network_.fingerprint()
 
 
@@ -214,14 +251,18 @@ def test_callbacks_of_scikit_learn():
     assert model.n_iter_ == 4
 
 
-@pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="needs signals")
+@pytest.mark.skipif(
+    threading.current_thread() is not threading.main_thread(), reason="needs signals"
+)
 def test_ctrl_c_keeps_what_was_learned():
     class Press(onefold.Callback):
         def on_epoch_end(self, epoch, logs):
             if epoch == 2:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    model = MLPClassifier(random_state=0, max_iter=10_000, tol=0, n_iter_no_change=10_000, callbacks=[Press()])
+    model = MLPClassifier(
+        random_state=0, max_iter=10_000, tol=0, n_iter_no_change=10_000, callbacks=[Press()]
+    )
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         model.fit(X, CLASSES)
     assert 3 <= model.n_iter_ < 10_000
@@ -256,7 +297,9 @@ def test_types():
         (np.int64, "sgd", np.float64),
     ):  # fmt: skip
         data = (X * 3).astype(dtype)
-        model = MLPRegressor(hidden_layer_sizes=(4,), solver=solver, random_state=0, max_iter=2).fit(data, NUMBERS)
+        model = MLPRegressor(
+            hidden_layer_sizes=(4,), solver=solver, random_state=0, max_iter=2
+        ).fit(data, NUMBERS)
         theirs = sklearn.neural_network.MLPRegressor(
             hidden_layer_sizes=(4,), solver=solver, random_state=0, max_iter=2
         ).fit(data, NUMBERS)

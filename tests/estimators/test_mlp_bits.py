@@ -53,7 +53,9 @@ def test_threads_memory_and_micro_batches(solver):
         np.testing.assert_array_equal(other.predict(X), first.predict(X))
 
 
-@pytest.mark.parametrize("piece", [1 << 24, 5000, 100], ids=["whole", "batches", "parts of batches"])
+@pytest.mark.parametrize(
+    "piece", [1 << 24, 5000, 100], ids=["whole", "batches", "parts of batches"]
+)
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weighted"])
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_sparse_rows(monkeypatch, solver, weight, piece):
@@ -73,7 +75,9 @@ def test_sparse_rows_are_not_made_dense_whole(monkeypatch):
     rows = []
     real = scipy.sparse.csr_matrix.toarray
     monkeypatch.setattr(
-        scipy.sparse.csr_matrix, "toarray", lambda m, *a, **k: rows.append(m.shape[0]) or real(m, *a, **k)
+        scipy.sparse.csr_matrix,
+        "toarray",
+        lambda m, *a, **k: rows.append(m.shape[0]) or real(m, *a, **k),
     )
     wide = scipy.sparse.random(400, 20_000, density=1e-4, format="csr", random_state=0)
     model = onefold.MLPClassifier((8,), max_iter=1, random_state=0)
@@ -93,7 +97,9 @@ def test_the_layout_of_rows_does_not_show(order):
 
 def test_a_row_alone_is_predicted_as_among_others():
     model = regressor().fit(X, NUMBERS)
-    np.testing.assert_array_equal(model.predict(X)[:5], [model.predict(X[i : i + 1])[0] for i in range(5)])
+    np.testing.assert_array_equal(
+        model.predict(X)[:5], [model.predict(X[i : i + 1])[0] for i in range(5)]
+    )
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "adagrad"])

@@ -32,7 +32,12 @@ TARGETS = {
 
 def pair(name, y, *, data=X, weight=None, **options):
     """scikit-learn's and onefold's estimator after the same fit."""
-    options = {"hidden_layer_sizes": (9, 6), "max_iter": 6, "random_state": 0, "alpha": 0.1} | options
+    options = {
+        "hidden_layer_sizes": (9, 6),
+        "max_iter": 6,
+        "random_state": 0,
+        "alpha": 0.1,
+    } | options
     both = []
     for library in (neural_network, onefold):
         with warnings.catch_warnings():
@@ -43,7 +48,9 @@ def pair(name, y, *, data=X, weight=None, **options):
 
 def assert_alike(theirs, ours, rtol=1e-9):
     np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=rtol)
-    for a, b in zip(ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True):
+    for a, b in zip(
+        ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True
+    ):
         assert a.dtype == b.dtype
         np.testing.assert_allclose(a, b, rtol=rtol * 100, atol=rtol * 10)
     for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_"):
@@ -58,7 +65,13 @@ def assert_alike(theirs, ours, rtol=1e-9):
 def test_every_loss_solver_and_activation(target, solver, activation):
     name, y, options = TARGETS[target]
     theirs, ours = pair(
-        name, y, solver=solver, activation=activation, batch_size=50, learning_rate_init=0.01, **options
+        name,
+        y,
+        solver=solver,
+        activation=activation,
+        batch_size=50,
+        learning_rate_init=0.01,
+        **options,
     )
     assert_alike(theirs, ours)
 

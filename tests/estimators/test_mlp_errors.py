@@ -37,7 +37,10 @@ PARAMETERS = [
 @pytest.mark.parametrize("options", PARAMETERS, ids=str)
 def test_parameters(options):
     name = next(iter(options))
-    for theirs, ours, y in ((TheirClassifier, MLPClassifier, CLASSES), (TheirRegressor, MLPRegressor, NUMBERS)):
+    for theirs, ours, y in (
+        (TheirClassifier, MLPClassifier, CLASSES),
+        (TheirRegressor, MLPRegressor, NUMBERS),
+    ):
         for estimator in (theirs, ours):
             with pytest.raises(ValueError, match=name) as caught:
                 estimator(**options).fit(X, y)
@@ -75,7 +78,7 @@ def test_prediction():
         with pytest.raises(NotFittedError, match="not fitted"):
             model.network_  # noqa: B018
         model.set_params(max_iter=1).fit(X, CLASSES)
-        with pytest.raises(ValueError, match="X has 2 features, but MLP.* is expecting 3 features"):
+        with pytest.raises(ValueError, match=r"X has 2 features, but MLP.* is expecting 3 features"):
             model.predict(X[:, :2])
 
 
@@ -101,7 +104,7 @@ def test_classes():
         MLPClassifier().partial_fit(X, CLASSES)
     with pytest.raises(ValueError, match="Unknown label type"):
         MLPClassifier().fit(X, NUMBERS)
-    with pytest.raises(ValueError, match="2 outputs.*trained for 1"):
+    with pytest.raises(ValueError, match=r"2 outputs.*trained for 1"):
         MLPRegressor(max_iter=1).fit(X, NUMBERS).partial_fit(X, X[:, :2])
     with pytest.raises(ValueError, match="counts are zero or more"):
         MLPRegressor("poisson").fit(X, NUMBERS)
@@ -109,8 +112,14 @@ def test_classes():
 
 def test_additions():
     for options, message in (
-        ({"activation": ["relu"], "hidden_layer_sizes": (3, 3)}, "activation has 1 entries.*2 hidden"),
-        ({"activation": ["relu", "rel"], "hidden_layer_sizes": (3, 3)}, "'rel'; did you mean 'relu'"),
+        (
+            {"activation": ["relu"], "hidden_layer_sizes": (3, 3)},
+            "activation has 1 entries.*2 hidden",
+        ),
+        (
+            {"activation": ["relu", "rel"], "hidden_layer_sizes": (3, 3)},
+            "'rel'; did you mean 'relu'",
+        ),
         ({"activation": ["prelu"], "hidden_layer_sizes": (3,)}, "prelu has weights of its own"),
         ({"dropout": [0.1], "hidden_layer_sizes": (3, 3)}, "dropout has 1 entries"),
         ({"dropout": 1.0}, "dropout"),
@@ -149,7 +158,9 @@ def test_numbers_too_large(solver):
     model = MLPRegressor(solver=solver, activation="identity", learning_rate_init=1e3, alpha=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(ValueError, match="Solver produced non-finite parameter weights") as caught:
+        with pytest.raises(
+            ValueError, match="Solver produced non-finite parameter weights"
+        ) as caught:
             model.fit(X * 1e200, NUMBERS)
     assert isinstance(caught.value, onefold.DivergedError)
 

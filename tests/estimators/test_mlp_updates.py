@@ -42,12 +42,16 @@ def test_the_record_of_a_run():
     assert record[:, 0].sum() == pytest.approx(loss)
     assert record[:, 1].sum() == pytest.approx(weight)
     assert tuple(record[3, :2]) == (last_loss, last_weight)
-    np.testing.assert_allclose(record[:, 1], [W[i : i + 25].sum() for i in (0, 25, 50, 75)], rtol=1e-6)
+    np.testing.assert_allclose(
+        record[:, 1], [W[i : i + 25].sum() for i in (0, 25, 50, 75)], rtol=1e-6
+    )
     # The squares are those of the weights, biases apart, before the update.
     squares = sum(np.square(w.astype(float)).sum() for w in before)
     assert record[0, 2] == pytest.approx(squares, rel=1e-12)
     assert len(set(record[:, 2])) == 4
-    after = sum(np.square(net.parameters[f"dense_{i}.weight"].astype(float)).sum() for i in range(2))
+    after = sum(
+        np.square(net.parameters[f"dense_{i}.weight"].astype(float)).sum() for i in range(2)
+    )
     assert made.executor.weight_squares() == pytest.approx(after, rel=1e-12)
 
 
@@ -68,7 +72,10 @@ def test_a_scaled_gradient():
     faster, other = session(of.SGD(0.04))
     train(other)
     np.testing.assert_allclose(
-        scaled.parameters["dense_0.weight"], faster.parameters["dense_0.weight"], rtol=1e-5, atol=1e-7
+        scaled.parameters["dense_0.weight"],
+        faster.parameters["dense_0.weight"],
+        rtol=1e-5,
+        atol=1e-7,
     )
     whole = session(of.SGD(0.01), scale=4.0)[1]
     once = session(of.SGD(0.01))[1]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onefold.estimators.displays import LossCurveDisplay, LossDirectionDisplay, NetworkDisplay
-    from onefold.estimators.mlp import MLPClassifier, MLPRegressor
+    from onefold.estimators.mlp_classifier import MLPClassifier
+    from onefold.estimators.mlp_regressor import MLPRegressor
     from onefold.estimators.network_classifier import NetworkClassifier
     from onefold.estimators.network_regressor import NetworkRegressor
 
@@ -25,8 +26,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "MLPClassifier": "mlp",
-    "MLPRegressor": "mlp",
+    "MLPClassifier": "mlp_classifier",
+    "MLPRegressor": "mlp_regressor",
     "NetworkClassifier": "network_classifier",
     "NetworkRegressor": "network_regressor",
     "LossCurveDisplay": "displays",

@@ -32,6 +32,36 @@ def layers(
     return [*result, Dense(outputs)]
 
 
+def first_weights(
+    random: np.random.RandomState,
+    widths: Sequence[int],
+    activations: Sequence[str],
+    *,
+    given: Any,
+    dtype: Any,
+) -> tuple[list[Array], list[Array]]:
+    """Weights and biases as scikit-learn draws them: all uniform, after Glorot and Bengio 2010.
+
+    Parameters
+    ----------
+    random : RandomState
+    widths : sequence of int
+        Columns, neurons of every hidden layer, outputs.
+    activations : sequence of str
+        Behind every layer; that of the last is taken for the layer before it too.
+    given, dtype
+        Type of the data, to which they are rounded, and type that they get.
+    """
+    coefs: list[Array] = []
+    intercepts: list[Array] = []
+    for inputs, outputs, activation in zip(widths, widths[1:], activations, strict=False):
+        bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (inputs + outputs))
+        for kept, shape in ((coefs, (inputs, outputs)), (intercepts, (outputs,))):
+            drawn = random.uniform(-bound, bound, shape)
+            kept.append(drawn.astype(given, copy=False).astype(dtype, copy=False))
+    return coefs, intercepts
+
+
 class Engine:
     """A network, its objective, and what is kept between calls.
 
@@ -118,7 +148,9 @@ class Engine:
         executor = evaluator.executor
         executor.begin(0)
         for first, end, rows in dense_pieces(X):
-            executor.add(rows, column(y[first:end]), None if weights is None else weights[first:end])
+            executor.add(
+                rows, column(y[first:end]), None if weights is None else weights[first:end]
+            )
         total, weight = executor.accumulated()
         constants = self.objective.constants(y)
         constant = 0.0

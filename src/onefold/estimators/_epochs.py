@@ -189,7 +189,9 @@ class Epochs:
     def _row_size(self) -> tuple[int, int]:
         return self.rows.X.shape[1], self.rows.X.dtype.itemsize
 
-    def _piece(self, begin: int, end: int, order: Array | None) -> tuple[Array, Array, Array | None]:
+    def _piece(
+        self, begin: int, end: int, order: Array | None
+    ) -> tuple[Array, Array, Array | None]:
         """Rows begin .. end - 1 of the epoch, dense."""
         taken: Any = slice(begin, end) if order is None else order[begin:end].astype(np.intp)
         weights = self.rows.weights
@@ -197,7 +199,13 @@ class Epochs:
         return self.rows.X[taken].toarray(), self.rows.y[taken], w
 
     def _train(
-        self, X: Array, y: Array, w: Array | None, order: Array | None, scalars: Array, record: Array
+        self,
+        X: Array,
+        y: Array,
+        w: Array | None,
+        order: Array | None,
+        scalars: Array,
+        record: Array,
     ) -> None:
         """Updates, one for each row of `scalars`, from the rows in order."""
         session, state = self.session, self.session.state

@@ -19,12 +19,18 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from onefold._errors import DataError, OptionError
 from onefold.estimators._callbacks import CallbackSupportMixin, fit_tasks
-from onefold.estimators._engine import Engine, layers
+from onefold.estimators._engine import Engine, first_weights, layers
 from onefold.estimators._epochs import Epochs, Rows
 from onefold.estimators._full_batch import FullBatch, minimise
 from onefold.estimators._mlp_parameters import CONSTRAINTS
 from onefold.estimators._objectives import Objective
-from onefold.estimators._shared import PIECE_BYTES, NonFiniteError, row_weights, thread_count
+from onefold.estimators._shared import (
+    PIECE_BYTES,
+    contiguous,
+    refuse_non_finite,
+    row_weights,
+    thread_count,
+)
 from onefold.estimators._solvers import Solver
 from onefold.estimators._stochastic import Sample, StochasticFit
 from onefold.network import Network
@@ -106,15 +112,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if not incremental:
             self._engine.release()
         if not all(np.isfinite(array).all() for array in (*self.coefs_, *self.intercepts_)):
-            self._refuse_non_finite()
+            refuse_non_finite()
         return self
-
-    @staticmethod
-    def _refuse_non_finite() -> None:
-        raise NonFiniteError(
-            "Solver produced non-finite parameter weights. The input data may contain large values "
-            "and need to be preprocessed. Scale X, or try a smaller learning_rate_init."
-        )
 
     @contextmanager
     def _tasks(self, X: Any, y: Any, sample_weight: Any, *, skip: bool) -> Iterator[list[Callback]]:
@@ -146,7 +145,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         dtype = self._parameter_dtype(X.dtype if reset else np.asarray(self.coefs_[0]).dtype)
         weights = self._row_weights(X, y, sample_weight, dtype)
         scored = None if sample_weight is None else _check_sample_weight(sample_weight, X)
-        return Sample(_contiguous(X), self._encode(y, dtype), weights, scored)
+        return Sample(contiguous(X), self._encode(y, dtype), weights, scored)
 
     def _parameter_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """Type of the weights in training: "lbfgs" works in float64."""
@@ -168,7 +167,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         dtype = self.coefs_[0].dtype
         weights = row_weights(X, sample_weight_val, dtype)
         scored = None if weights is None else _check_sample_weight(sample_weight_val, X)
-        return Sample(_contiguous(X), self._encode(y, dtype), weights, scored)
+        return Sample(contiguous(X), self._encode(y, dtype), weights, scored)
 
     def _hold_out(self, sample: Sample, given: Sample | None) -> tuple[Sample, Sample | None]:
         """Rows to train on, and rows to score."""
@@ -217,15 +216,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self.n_layers_ = len(widths)
         activations = self._each("activation", len(widths) - 2)
         ends = [*activations, activations[-1] if activations else self.activation]
-        given = sample.X.dtype
-        dtype = self._parameter_dtype(given)
-        self.coefs_: list[Array] = []
-        self.intercepts_: list[Array] = []
-        for inputs, outputs, activation in zip(widths, widths[1:], ends, strict=False):
-            bound = math.sqrt((2 if activation == "logistic" else 6) / (inputs + outputs))
-            for kept, shape in ((self.coefs_, (inputs, outputs)), (self.intercepts_, (outputs,))):
-                drawn = self._random_state.uniform(-bound, bound, shape)
-                kept.append(drawn.astype(given, copy=False).astype(dtype, copy=False))
+        dtype = self._parameter_dtype(sample.X.dtype)
+        self.coefs_, self.intercepts_ = first_weights(
+            self._random_state, widths, ends, given=sample.X.dtype, dtype=dtype
+        )
         self.out_activation_ = self._objective().out_activation
         self._seed = 0
         if any(rate > 0 for rate in self._each("dropout", len(widths) - 2)):
@@ -252,7 +246,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         hidden = [coef.shape[1] for coef in coefs[:-1]]
         activations = self._each("activation", len(hidden))
         if "prelu" in activations:
-            raise OptionError("prelu has weights of its own, which coefs_ could not hold; use 'leaky_relu'")
+            raise OptionError(
+                "prelu has weights of its own, which coefs_ could not hold; use 'leaky_relu'"
+            )
         rates = self._each("dropout", len(hidden))
         objective = self._objective()
         inputs, outputs = coefs[0].shape[0], coefs[-1].shape[1]
@@ -281,7 +277,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """Bytes of sparse rows that are dense at a time, out of the memory."""
         if not scipy.sparse.issparse(X):
             return 0
-        return PIECE_BYTES if self.memory is None else min(PIECE_BYTES, parse_size(self.memory) // 4)
+        return (
+            PIECE_BYTES if self.memory is None else min(PIECE_BYTES, parse_size(self.memory) // 4)
+        )
 
     def _session_options(self, sample: Sample) -> dict[str, Any]:
         """What every session needs to know, besides its batches and its optimizer."""
@@ -406,7 +404,3 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _contiguous(X: Any) -> Any:
-    return X if scipy.sparse.issparse(X) else np.ascontiguousarray(X)

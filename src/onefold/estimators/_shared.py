@@ -29,6 +29,14 @@ class NonFiniteError(DivergedError, ValueError):
     """Training ended in weights that are not finite; the kind of error that scikit-learn raises."""
 
 
+def refuse_non_finite() -> None:
+    """Raise the error of training that did not stay finite."""
+    raise NonFiniteError(
+        "Solver produced non-finite parameter weights. The input data may contain large values "
+        "and need to be preprocessed. Scale X, or try a smaller learning_rate_init."
+    )
+
+
 def thread_count(n_jobs: int | None) -> int:
     """Threads of an estimator.
 
@@ -52,7 +60,7 @@ def thread_count(n_jobs: int | None) -> int:
         if isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__") or int(n_jobs) == 0:
             raise OptionError(f"n_jobs is None or a whole number other than 0, not {n_jobs!r}")
         count = int(n_jobs) if n_jobs > 0 else joblib.cpu_count() + 1 + int(n_jobs)
-    return max(1, min(count, _native.MAX_THREADS))
+    return int(max(1, min(count, _native.MAX_THREADS)))
 
 
 def row_weights(
@@ -162,3 +170,8 @@ def dense_pieces(X: Any, piece_bytes: int = PIECE_BYTES) -> Iterator[tuple[int, 
     for first in range(0, X.shape[0], step):
         rows = X[first : first + step].toarray()
         yield first, first + rows.shape[0], rows
+
+
+def contiguous(X: Any) -> Any:
+    """A dense matrix with its columns side by side; a sparse one as it is."""
+    return X if scipy.sparse.issparse(X) else np.ascontiguousarray(X)

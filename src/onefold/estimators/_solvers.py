@@ -51,7 +51,13 @@ class ScikitAdam(Adam):
         first = _continued(first_power, self.beta_1, len(t))
         second = _continued(second_power, self.beta_2, len(t))
         self._reached = (int(t[-1]), float(first[-1]), float(second[-1]))
-        return [self.beta_1, self.beta_2, self.epsilon, rates * np.sqrt(1 - second) / (1 - first), 1.0]
+        return [
+            self.beta_1,
+            self.beta_2,
+            self.epsilon,
+            rates * np.sqrt(1 - second) / (1 - first),
+            1.0,
+        ]
 
 
 def _continued(power: float, base: float, count: int) -> Array:

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from onefold.estimators._engine import Engine
 from onefold.estimators._epochs import Epochs
-from onefold.estimators._shared import thread_count
+from onefold.estimators._shared import refuse_non_finite, thread_count
 from onefold.train.callbacks import History
 from onefold.train.state import Parameters
 
@@ -63,7 +63,9 @@ class Progress:
         Keeps the parameters as the best.
     """
 
-    def __init__(self, estimator: Any, score: Callable[[], float] | None, keep: Callable[[], None]) -> None:
+    def __init__(
+        self, estimator: Any, score: Callable[[], float] | None, keep: Callable[[], None]
+    ) -> None:
         self.estimator = estimator
         self.score = score
         self.keep = keep
@@ -179,7 +181,7 @@ class StochasticFit:
         if estimator.early_stopping:
             self._go_back()
         elif not self.epochs.finite:
-            estimator._refuse_non_finite()
+            refuse_non_finite()
 
     def _run(self, count: int) -> None:
         estimator = self.estimator
