@@ -194,11 +194,10 @@ class TableInputs:
                 f"by {type(estimator).__name__}; pass at least one row"
             )
         for place, name in enumerate(names or ()):
-            named = place in given
             kind = _kind(frame, place)
-            if named or (self.categorical is not None and kind != "number"):
-                category = named or frame.schema.dtypes()[place] in (nw.Categorical, nw.Enum)
-                self._add(name, place, kind, named=category)
+            category = frame.schema.dtypes()[place] in (nw.Categorical, nw.Enum)
+            if place in given or (self.categorical is not None and (category or kind != "number")):
+                self._add(name, place, kind, named=category or place in given)
 
     def _add(self, name: str, place: int, kind: str, *, named: bool) -> None:
         self.kinds[name] = kind
