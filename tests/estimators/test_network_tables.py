@@ -153,7 +153,7 @@ def test_penguins_and_their_missing_cells():
 def test_houses_as_they_come(data_folder):
     table = pd.read_csv(data_folder / "california_housing" / "housing.csv")
     y = table.pop("median_house_value")
-    train, test, y_train, y_test = train_test_split(table, y, random_state=0, train_size=8000)
+    train, test, y_train, y_test = train_test_split(table, y, random_state=0, train_size=4000)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model = of.NetworkRegressor(random_state=0).fit(train, y_train)
@@ -161,7 +161,7 @@ def test_houses_as_they_come(data_folder):
     codes = table.assign(ocean_proximity=table["ocean_proximity"].astype("category"))
     trees = HistGradientBoostingRegressor(random_state=0).fit(codes.loc[train.index], y_train)
     theirs = trees.score(codes.loc[test.index], y_test)
-    assert ours > 0.75
+    assert ours > 0.7
     assert ours > theirs - 0.08
 
 

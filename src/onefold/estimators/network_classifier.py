@@ -34,15 +34,16 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
 
     Parameters
     ----------
-    layers : sequence of int or Layer, default (64, 64)
+    layers : sequence of int or Layer, default (128, 128)
         The hidden layers: numbers of neurons, or layers such as `Dense(256, "gelu")` and
         `Dropout(0.1)`, or both. The output layer is added. `()` is a linear model.
     loss : "log_loss" or CrossEntropy, default "log_loss"
         `CrossEntropy(label_smoothing=0.1)` smooths the labels.
-    activation : str or Activation, default "relu"
+    activation : str or Activation, default "silu"
         Of the layers that are given as numbers.
-    dropout : float, default 0
-        Share of the neurons that drop out behind each layer that is given as a number.
+    dropout : float or "auto", default "auto"
+        Share of the neurons that drop out behind each layer that is given as a number; "auto" is 0.1
+        with more than 400 rows, else 0.
     optimizer : str or Optimizer, default "adamw"
     learning_rate : float, Schedule or "auto", default "auto"
         "auto" is 0.003 for "adam", "adamw" and "nadam", else what the optimizer comes with. A number
@@ -148,11 +149,11 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
 
     def __init__(
         self,
-        layers: Sequence[int | Layer] = (64, 64),
+        layers: Sequence[int | Layer] = (128, 128),
         *,
         loss: str | CrossEntropy = "log_loss",
-        activation: str | Activation = "relu",
-        dropout: float = 0.0,
+        activation: str | Activation = "silu",
+        dropout: float | str = "auto",
         optimizer: str | Optimizer = "adamw",
         learning_rate: str | float | Schedule = "auto",
         l2_regularization: float | None = None,

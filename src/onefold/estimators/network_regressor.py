@@ -38,7 +38,7 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
 
     Parameters
     ----------
-    layers : sequence of int or Layer, default (64, 64)
+    layers : sequence of int or Layer, default (128, 128)
         The hidden layers: numbers of neurons, or layers such as `Dense(256, "gelu")` and
         `Dropout(0.1)`, or both. The output layer is added. `()` is a linear model.
     loss : str, Loss or callable, default "squared_error"
@@ -47,10 +47,11 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
         "gamma" the network gives the logarithm of the mean.
     quantile : float, optional
         From 0 to 1, for loss "quantile".
-    activation : str or Activation, default "relu"
+    activation : str or Activation, default "silu"
         Of the layers that are given as numbers.
-    dropout : float, default 0
-        Share of the neurons that drop out behind each layer that is given as a number.
+    dropout : float or "auto", default "auto"
+        Share of the neurons that drop out behind each layer that is given as a number; "auto" is 0.1
+        with more than 400 rows, else 0.
     optimizer : str or Optimizer, default "adamw"
     learning_rate : float, Schedule or "auto", default "auto"
         "auto" is 0.003 for "adam", "adamw" and "nadam", else what the optimizer comes with. A number
@@ -149,12 +150,12 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
 
     def __init__(
         self,
-        layers: Sequence[int | Layer] = (64, 64),
+        layers: Sequence[int | Layer] = (128, 128),
         *,
         loss: str | Loss | Callable[..., Any] = "squared_error",
         quantile: float | None = None,
-        activation: str | Activation = "relu",
-        dropout: float = 0.0,
+        activation: str | Activation = "silu",
+        dropout: float | str = "auto",
         optimizer: str | Optimizer = "adamw",
         learning_rate: str | float | Schedule = "auto",
         l2_regularization: float | None = None,
@@ -241,14 +242,16 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
             self._mean, self._scale = np.zeros(y.shape[1]), mean
             return
         _, variance = weighted_moment(y, weight, mean, 2)
-        self._mean, self._scale = mean, np.where(variance > 0, np.sqrt(variance), 1.0)
+        self._mean, self._scale = mean, np.sqrt(variance)  # of a constant zero: it is predicted
 
     @property
     def _outputs(self) -> int:
         return int(self.n_outputs_)
 
     def _encode_targets(self, y: Array, dtype: np.dtype[Any]) -> Array:
-        return ((y.reshape(len(y), -1) - self._mean) / self._scale).astype(dtype)
+        scale = np.where(self._scale > 0, self._scale, 1.0)
+        targets: Array = ((y.reshape(len(y), -1) - self._mean) / scale).astype(dtype)
+        return targets
 
     def _loss(self) -> Loss:
         if self.loss == "gamma":

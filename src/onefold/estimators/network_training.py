@@ -31,8 +31,10 @@ from onefold.optim import OPTIMIZERS, Optimizer, Schedule
 from onefold.train.callbacks import Callback, History, Logs
 
 Array = NDArray[Any]
-#: Rows up to which "auto" computes in float64 and does not set rows aside for early stopping.
+#: Rows up to which "auto" computes in float64, drops nothing out, and sets no rows aside: a fit with
+#: integer weights is then the fit on repeated rows.
 SMALL = 400
+_DROPOUT = 0.1
 _ADAPTIVE_RATE = 0.003  # of the Adam family
 
 
@@ -108,7 +110,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "layers": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS)), Activation],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
         "optimizer": [StrOptions(set(OPTIMIZERS)), Optimizer],
         "learning_rate": [
             StrOptions({"auto"}),
@@ -287,20 +289,23 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         dtype = self.dtype
         if dtype == "auto":
             dtype = "float64" if rows <= SMALL else "float32"
-        layers = [*self._hidden(), Dense(self._outputs)]
+        layers = [*self._hidden(rows), Dense(self._outputs)]
         self.network_ = Network(layers, self._inputs.width, seed=self._seed, dtype=dtype)
         self._optimizer = self._chosen_optimizer()
 
-    def _hidden(self) -> list[Layer]:
+    def _hidden(self, rows: int) -> list[Layer]:
         """The layers before the last."""
+        dropout = self.dropout
+        if dropout == "auto":
+            dropout = _DROPOUT if rows > SMALL else 0
         layers: list[Layer] = []
         for layer in self.layers:
             if isinstance(layer, Layer):
                 layers.append(layer)
                 continue
             layers.append(Dense(layer, self.activation))
-            if self.dropout:
-                layers.append(Dropout(self.dropout))
+            if dropout:
+                layers.append(Dropout(dropout))
         return layers
 
     def _chosen_optimizer(self) -> Optimizer:
