@@ -273,6 +273,26 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self, "coefs_")
         return self._loaded_engine().network
 
+    def _evaluation(self, X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+        """What `along_direction` takes to measure the reported loss on rows, without the penalty."""
+        sample = self._given(X, y, sample_weight)
+        assert sample is not None
+        objective, constant = self._objective(), 0.0
+        constants = objective.constants(sample.y)
+        if constants is not None:
+            weights = None if sample.weights is None else sample.weights[:, 0]
+            constant = float(np.average(constants, weights=weights))
+        return {
+            "network": self.network_,
+            "x": sample.X.toarray() if scipy.sparse.issparse(sample.X) else sample.X,
+            "y": sample.y,
+            "sample_weight": sample.weights,
+            "loss": objective.loss,
+            "threads": thread_count(self.n_jobs),
+            "factor": objective.value,
+            "constant": constant,
+        }
+
     def _piece_bytes(self, X: Any) -> int:
         """Bytes of sparse rows that are dense at a time, out of the memory."""
         if not scipy.sparse.issparse(X):

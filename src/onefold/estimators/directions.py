@@ -24,6 +24,8 @@ def along_direction(
     distance: float = 1.0,
     seed: int = 0,
     threads: int | None = None,
+    factor: float = 1.0,
+    constant: float = 0.0,
 ) -> list[tuple[float, float]]:
     """The loss at weights + step * direction; steps are shares of each neuron's own norm.
 
@@ -40,6 +42,8 @@ def along_direction(
     distance : float
     seed : int
         Of the direction.
+    factor, constant : float
+        What is reported is `factor * loss + constant`.
 
     Returns
     -------
@@ -60,7 +64,7 @@ def along_direction(
             for name, change in direction.items():
                 parameters[name] = kept[name] + step * change
             found = network.evaluate(x, y, loss=loss, sample_weight=sample_weight, threads=threads)
-            line.append((step, found))
+            line.append((step, factor * found + constant))
     finally:
         for name, values in kept.items():
             parameters[name] = values

@@ -286,12 +286,14 @@ class LossDirectionDisplay:
             raise OptionError(f"steps is a number from 3 up, not {steps!r}")
         if not distance > 0:
             raise OptionError(f"distance is a number above 0, not {distance!r}")
+        whole, estimator = estimator, _last_step(estimator)
+        if whole is not estimator and len(whole.steps) > 1:
+            X = whole[:-1].transform(X)
         if not hasattr(estimator, "_evaluation"):
             raise OptionError(
                 f"{type(estimator).__name__} is not an estimator of onefold; pass NetworkClassifier, "
                 "NetworkRegressor, MLPClassifier or MLPRegressor, fitted"
             )
-        check_is_fitted(estimator)
         line = along_direction(
             **estimator._evaluation(X, y, sample_weight),
             steps=int(steps),

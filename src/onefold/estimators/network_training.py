@@ -377,7 +377,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         return {"network_": copy.deepcopy(self.network_)}
 
     def _evaluation(self, X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
-        """What `Network.evaluate` takes to measure the loss on rows, and the network."""
+        """What `along_direction` takes to measure the loss on rows."""
         dtype = np.dtype(self.network_.dtype)
         x, targets, weight = self._arrays(self._read(X, y, sample_weight), dtype)
         return {
