@@ -235,7 +235,7 @@ def test_callbacks(kind):
     assert model.n_iter_ == 3
     assert [logs["loss"] for _, logs in watch.seen] == model.loss_curve_
     assert [logs["val_score"] for _, logs in watch.seen] == model.validation_scores_
-    assert watch.ended.stopped == "callback"
+    assert (watch.ended.stopped, watch.ended.updates) == ("callback", 9)
     assert watch.batches == (9 if kind is WatchBatches else 0)
     plain = MLPClassifier(random_state=0, batch_size=100, max_iter=3, early_stopping=True).fit(
         X, CLASSES

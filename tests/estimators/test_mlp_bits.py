@@ -1,7 +1,10 @@
 """What must not show in the weights: threads, memory, micro-batches, sparse rows and how they are cut."""
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
 import warnings
 
 import joblib
@@ -155,8 +158,56 @@ def _fingerprint(model):
     return model.fit(X, CLASSES).network_.fingerprint(), _shared.thread_count(None)
 
 
+def test_threads_that_share_an_estimator():
+    model = classifier().fit(X, CLASSES)
+    expected = model.predict_proba(X)
+    found = joblib.Parallel(n_jobs=4, backend="threading")(
+        joblib.delayed(model.predict_proba)(X) for _ in range(20)
+    )
+    for proba in found:
+        np.testing.assert_array_equal(proba, expected)
+
+
+MEASURE = """
+import sys, warnings
+import numpy as np, onefold
+warnings.simplefilter("ignore")
+x = np.random.default_rng(0).standard_normal((int(sys.argv[1]), 20))
+
+
+def status(key):
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+
+
+def fit(x):
+    options = {"hidden_layer_sizes": (64, 64), "solver": "lbfgs", "max_iter": 2, "random_state": 0}
+    onefold.MLPRegressor(**options, memory="8MB").fit(x, x[:, 0])
+
+
+fit(x[:64])
+before = status("VmRSS")
+fit(x)
+print(status("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="peaks are read from /proc")
+def test_the_memory_of_lbfgs_does_not_grow_with_the_rows():
+    """What a fit adds: a micro-batch, and two numbers a row (scikit-learn: all layers for all rows)."""
+    peaks = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", MEASURE, str(rows)], capture_output=True, check=True
+            ).stdout
+        )
+        for rows in (20_000, 160_000)
+    ]
+    assert peaks[1] - peaks[0] < 140_000 * 8 * 4
+
+
 def test_threads(monkeypatch):
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
+    monkeypatch.setattr(_shared, "processors", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert [_shared.thread_count(n) for n in (None, -1, -2, 3, -20)] == [8, 8, 7, 3, 1]
     monkeypatch.setenv("OMP_NUM_THREADS", "2")

@@ -173,6 +173,7 @@ def test_the_best_weights_of_an_earlier_call():
     """They are kept, where scikit-learn's are overwritten by the call that goes on from them."""
     theirs, ours = pair("MLPClassifier", CLASSES, warm_start=True, early_stopping=True, max_iter=40)
     best = [coef.copy() for coef in ours.coefs_]
+    score = ours.best_validation_score_
     for model in (theirs, ours):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -181,6 +182,35 @@ def test_the_best_weights_of_an_earlier_call():
     assert ours.best_validation_score_ == theirs.best_validation_score_
     for a, b in zip(best, ours.coefs_, strict=True):
         np.testing.assert_array_equal(a, b)
+
+    ours.coefs_[0][...] = 0  # the user's, not the best ones
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ours.fit(X, CLASSES)
+    assert ours.best_validation_score_ == score
+    np.testing.assert_array_equal(best[0], ours.coefs_[0])
+
+
+OUTPUT = {
+    "sgd, adaptive": {**OPTIONS["adaptive"], "max_iter": 60},
+    "sgd, adaptive to the end": {**OPTIONS["adaptive"], "max_iter": 200, "tol": 10.0},
+    "adam": {"max_iter": 30, "tol": 0.05, "n_iter_no_change": 2},
+    "early stopping": {"max_iter": 60, "early_stopping": True, "n_iter_no_change": 2},
+}
+
+
+@pytest.mark.parametrize("case", OUTPUT)
+def test_what_is_printed(case, capfd):
+    """Line by line what scikit-learn prints."""
+    printed = []
+    for library in (neural_network, onefold):
+        options = {"random_state": 0, "verbose": True, "hidden_layer_sizes": (6,)} | OUTPUT[case]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            library.MLPClassifier(**options).fit(X, CLASSES)
+        printed.append(capfd.readouterr().out)
+    assert printed[0] == printed[1]
+    assert "stopping" in printed[0].lower() or "learning rate" in printed[0].lower()
 
 
 def test_the_gradient_of_several_outputs_in_lbfgs():

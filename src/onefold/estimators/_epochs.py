@@ -133,7 +133,7 @@ class Epochs:
         """The rows in the order that `sklearn.utils.shuffle` would give, drawn before it is cut."""
         if self.random is None:
             return None
-        places = np.arange(len(self.order))
+        places = np.arange(len(self.order), dtype=np.uint32)
         self.random.shuffle(places)
         self.order = self.order[places]
         return self.order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 from collections.abc import Iterator, Mapping
@@ -37,6 +38,12 @@ def refuse_non_finite() -> None:
     )
 
 
+@functools.cache
+def processors() -> int:
+    """Processors that this process may use, by affinity and by the limits of its container."""
+    return int(joblib.cpu_count())
+
+
 def thread_count(n_jobs: int | None) -> int:
     """Threads of an estimator.
 
@@ -55,12 +62,12 @@ def thread_count(n_jobs: int | None) -> int:
         if multiprocessing.current_process().daemon:
             return 1
         limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-        count = min(int(limit), joblib.cpu_count()) if limit.isdigit() else joblib.cpu_count()
+        count = min(int(limit), processors()) if limit.isdigit() else processors()
     else:
         if isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__") or int(n_jobs) == 0:
             raise OptionError(f"n_jobs is None or a whole number other than 0, not {n_jobs!r}")
-        count = int(n_jobs) if n_jobs > 0 else joblib.cpu_count() + 1 + int(n_jobs)
-    return int(max(1, min(count, _native.MAX_THREADS)))
+        count = int(n_jobs) if n_jobs > 0 else processors() + 1 + int(n_jobs)
+    return max(1, min(count, _native.MAX_THREADS))
 
 
 def row_weights(
@@ -143,8 +150,12 @@ class ClassEncoder:
         ----------
         probabilities : array, shape (rows, outputs)
         """
-        flat = probabilities[:, 0] if self.outputs == 1 else probabilities
-        return np.asarray(self.binarizer.inverse_transform(flat))
+        if self.kind == "multilabel":
+            return np.asarray(self.binarizer.inverse_transform(probabilities))
+        if self.kind == "multiclass":
+            return np.asarray(self.classes[probabilities.argmax(axis=1)])
+        last = len(self.classes) - 1  # one class alone is the negative one
+        return np.asarray(self.classes[np.minimum(probabilities[:, 0] > 0.5, last)])
 
 
 def is_multilabel(y: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -147,6 +148,8 @@ class StochasticFit:
         self.given = given
         self.threads = thread_count(estimator.n_jobs)
         self.history = History()
+        self._started = time.monotonic()
+        self._updates = engine.network._state.updates
         self.best: Parameters | None = None
         score = self._score if estimator.early_stopping else None
         self.progress = Progress(estimator, score, self._keep)
@@ -169,6 +172,8 @@ class StochasticFit:
         finally:
             estimator._updates = engine.network._state.updates
             estimator.coefs_, estimator.intercepts_ = engine.arrays()
+            self.history.updates = estimator._updates - self._updates
+            self.history.seconds = time.monotonic() - self._started
             for callback in self.epochs.callbacks:
                 callback.on_train_end(self.history)
         if self.history.stopped == "epochs" and not incremental:
