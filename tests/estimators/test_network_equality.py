@@ -84,6 +84,18 @@ def test_containers_of_the_same_numbers_cannot_be_seen():
     assert len(set(seen.values())) == 1, seen
 
 
+def test_bytes_stay_bytes_until_they_are_inputs():
+    images = RNG.integers(0, 256, (600, 9)).astype(np.uint8)
+    prints = {
+        fingerprint(model("classes").fit(x, TARGETS["classes"]))
+        for x in (images, images.astype(float), images.astype(np.int64), images.astype(np.float32))
+    }
+    assert len(prints) == 1
+    read = model("classes")
+    read.fit(images, TARGETS["classes"])
+    assert read._inputs.read(read, images).numbers.dtype == np.uint8
+
+
 def test_one_column_as_frame_and_array():
     for x in (X[:, :1], np.asfortranarray(X[:, :1]), pd.DataFrame({"a": X[:, 0]})):
         fitted = model("numbers", early_stopping=False).fit(x, TARGETS["numbers"])
@@ -134,6 +146,17 @@ def test_other_processes_train_to_the_same_bits_with_their_share_of_threads():
 
 def _fit(seed):
     return fingerprint(model("classes", random_state=seed).fit(X, TARGETS["classes"]))
+
+
+def test_threads_may_share_a_fitted_estimator():
+    fitted = model("classes").fit(X, TARGETS["classes"])
+    whole = fitted.predict_proba(X)
+    with joblib.parallel_config("threading", n_jobs=4):
+        parts = joblib.Parallel()(
+            joblib.delayed(fitted.predict_proba)(X[i : i + 200]) for i in range(0, 400, 5)
+        )
+    for i, part in zip(range(0, 400, 5), parts, strict=True):
+        assert np.array_equal(part, whole[i : i + 200])
 
 
 def test_random_state_is_what_matters():

@@ -112,6 +112,8 @@ def test_validation_rows():
         model.fit(X, Y, X_val=X)
     with pytest.raises(ValueError, match="y_val is provided, but X_val was not provided"):
         model.fit(X, Y, y_val=Y)
+    with pytest.raises(ValueError, match="sample_weight_val is provided, but X_val was not"):
+        model.fit(X, Y, sample_weight_val=np.ones(60))
     with pytest.raises(ValueError, match=r"previously unseen labels: \[2\]"):
         model.fit(X, Y, X_val=X, y_val=Y + 1)
     with pytest.raises(ValueError, match="X has 2 features, but NetworkClassifier is expecting 3"):

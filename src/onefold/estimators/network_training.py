@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -23,12 +22,13 @@ from onefold._errors import DataError, DivergedError
 from onefold.estimators._callbacks import CallbackSupportMixin, fit_tasks
 from onefold.estimators._shared import NonFiniteError, row_weights, thread_count
 from onefold.estimators.network_inputs import Rows, TableInputs
+from onefold.estimators.network_scores import BestScore
 from onefold.network import Network
 from onefold.nn.activations import ACTIVATIONS
 from onefold.nn.layers import Activation, Dense, Dropout, Layer
 from onefold.nn.losses import Loss
 from onefold.optim import OPTIMIZERS, Optimizer, Schedule
-from onefold.train.callbacks import Callback, History, Logs
+from onefold.train.callbacks import Callback
 
 Array = NDArray[Any]
 #: Rows up to which "auto" computes in float64, drops nothing out, and sets no rows aside: a fit with
@@ -59,49 +59,6 @@ class Sample:
     def raw(self) -> Any:
         """The rows as the user passed them."""
         return _safe_indexing(self.X, self.places)
-
-
-class BestScore(Callback):
-    """Keeps the parameters of the best epoch by a score, and ends the run when it gets no better.
-
-    Parameters
-    ----------
-    score : callable
-        Gives the score of the network as it is; more is better.
-    patience : int
-        Epochs without a better score after which the run ends.
-    min_delta : float
-        How much better a score must be to count.
-
-    Attributes
-    ----------
-    scores : list of float
-        Of every epoch.
-    """
-
-    def __init__(self, score: Callable[[], float], patience: int, min_delta: float) -> None:
-        self.score, self.patience, self.min_delta = score, patience, min_delta
-        self.scores: list[float] = []
-        self._best, self._best_epoch = -math.inf, 0
-        self._kept: dict[str, Array] = {}
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """See `Callback`."""
-        self.scores.append(float(self.score()))
-        if not self._kept or self.scores[-1] > self._best + self.min_delta:
-            self._best, self._best_epoch = self.scores[-1], epoch
-            self._kept = dict(self.network.parameters)
-        elif epoch - self._best_epoch >= self.patience:
-            self.stop = True
-
-    def on_train_end(self, history: History) -> None:
-        """Go back to the best epoch."""
-        parameters: Any = self.network.parameters
-        for name, values in self._kept.items():
-            parameters[name] = values
-        history.best_epoch = self._best_epoch
-        if self.stop:
-            history.stopped = "patience"
 
 
 class BaseNetwork(CallbackSupportMixin, BaseEstimator):
@@ -209,7 +166,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         again = self.warm_start and hasattr(self, "network_")
         if not again:
             self._begin()
-        sample = self._read(X, y, sample_weight, reset=not again)
+        sample = self._read(X, y, sample_weight, reset=not again, fits=True)
         given = self._read_given(X_val, y_val, sample_weight_val)
         training, held_out = self._split(sample, given)
         if not again:
@@ -228,8 +185,10 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         generator = check_random_state(self.random_state)
         self._seed = int(generator.randint(np.iinfo(np.int32).max))
 
-    def _read(self, X: Any, y: Any, sample_weight: Any, *, reset: bool = False) -> Sample:
-        """Checked rows that weigh anything, with their targets and weights."""
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool = False, fits: bool = False
+    ) -> Sample:
+        """Checked rows that weigh anything, with their targets and weights; classes' if it `fits`."""
         name = type(self).__name__
         if y is None:
             raise DataError(
@@ -238,26 +197,22 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         rows = self._inputs.read(self, X, reset=reset)
         y = self._read_targets(y, reset=reset)
         check_consistent_length(rows.numbers, y)
-        weight = self._row_weights(rows, y, sample_weight)
-        sample = Sample(X, np.arange(len(rows)), rows, y, weight)
-        if weight is not None and not weight.all():
-            return sample.take(np.flatnonzero(weight))
-        return sample
-
-    def _row_weights(self, rows: Rows, y: Array, sample_weight: Any) -> Array | None:
-        weight = row_weights(
-            rows.numbers, sample_weight, np.float64,
-            class_weight=getattr(self, "class_weight", None), y=y,
-        )  # fmt: skip
-        return None if weight is None else weight[:, 0]
+        of_classes = getattr(self, "class_weight", None) if fits else None
+        weight = row_weights(rows.numbers, sample_weight, np.float64, class_weight=of_classes, y=y)
+        if weight is None:
+            return Sample(X, np.arange(len(rows)), rows, y, None)
+        sample = Sample(X, np.arange(len(rows)), rows, y, weight[:, 0])
+        return sample if weight.all() else sample.take(np.flatnonzero(weight))
 
     def _read_given(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Sample | None:
         """The validation rows that the user passes."""
-        if X_val is None and y_val is None:
+        given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        there = [name for name, value in given.items() if value is not None]
+        if not there:
             return None
-        if X_val is None or y_val is None:
-            there, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
-            raise DataError(f"{there} is provided, but {missing} was not provided; pass both")
+        for name in ("X_val", "y_val"):
+            if name not in there:
+                raise DataError(f"{there[0]} is provided, but {name} was not provided; pass both")
         return self._read(X_val, y_val, sample_weight_val)
 
     def _split(self, sample: Sample, given: Sample | None) -> tuple[Sample, Sample | None]:
