@@ -22,6 +22,7 @@ Array = NDArray[Any]
 
 _SLICE_SECONDS = 0.1  # between looks at the keyboard
 _NOT_FINITE = 2  # an outcome of the native call
+_SCALARS = 4096  # updates whose numbers are worked out at a time
 
 
 @dataclass
@@ -63,7 +64,9 @@ class Epochs:
     random : RandomState or None
         Draws the order of each epoch; None for the rows as they stand.
     total : int
-        Epochs that the run may take, for schedules that ask.
+        Epochs that training may take, for schedules that ask.
+    single : bool
+        Whether this run is one epoch.
     callbacks : sequence of Callback
     piece_bytes : int
         Bytes of sparse rows that are dense at a time.
@@ -80,6 +83,7 @@ class Epochs:
         value: float,
         random: np.random.RandomState | None,
         total: int,
+        single: bool,
         callbacks: Sequence[Callback],
         piece_bytes: int,
     ) -> None:
@@ -100,20 +104,24 @@ class Epochs:
         self.record = np.empty((len(self.starts), 3 if alpha else 2))
         self.interrupts = Interrupts(session.executor.stop)
         self.finite = True  # whether every loss was
+        self._decay = self._decays(self.sizes)
+        self._ahead = 0 if single else min(_SCALARS, self.total)  # updates whose numbers are wanted
+        # First update, learning rate and numbers of the updates that were worked out.
+        self._table: tuple[int, Any, Array] = (0, None, np.empty((0, 0)))
         self.epoch = 0
 
     def run(self) -> float | None:
         """One epoch; its loss with the penalty, or None where Ctrl-C came."""
         order = self._next_order()
-        weights = self._batch_weights(order)
-        scalars = self.session.scalars(len(self.starts), self.total, len(self.starts))
-        if self.alpha:
-            with np.errstate(divide="ignore"):
-                scalars[:, 1] += np.where(weights > 0, self.alpha / weights, 0.0)
+        if self.rows.weights is not None:
+            self._decay = self._decays(self._batch_weights(order))
         for callback in self.callbacks:
             callback.on_epoch_begin(self.epoch)
-        run = self._sparse if scipy.sparse.issparse(self.rows.X) else self._dense
-        run(order, scalars)
+        if scipy.sparse.issparse(self.rows.X):
+            self._sparse(order)
+        else:
+            rows = self.rows
+            self._train(rows.X, rows.y, rows.weights, order, 0, len(self.starts))
         if self.interrupts.came:
             return None
         if not self.finite:
@@ -141,48 +149,69 @@ class Epochs:
     def _batch_weights(self, order: Array | None) -> Array:
         """Sum of the weights of each batch, as the executor will count it."""
         weights = self.rows.weights
-        if weights is None:
-            return self.sizes
+        assert weights is not None
         taken = weights[:, 0] if order is None else weights[order, 0]
         return np.add.reduceat(taken.astype(np.float64), self.starts)
 
+    def _decays(self, weights: Array) -> Array:
+        """Weight decay of each batch."""
+        with np.errstate(divide="ignore"):
+            return np.where(weights > 0, self.alpha / weights, 0.0)
+
+    def _scalars(self, first: int, count: int) -> Array:
+        """The optimizer's numbers for batches first .. first + count - 1 of the epoch.
+
+        Worked out for many updates at a time, since an epoch may have few.
+        """
+        assert self.session.optimizer_state is not None
+        updates, rate = self.session.optimizer_state.updates, self.solver.learning_rate
+        start, known, table = self._table
+        if (
+            isinstance(rate, ReduceOnPlateau)
+            or known != rate
+            or updates + count > start + len(table)
+        ):
+            ahead = count if isinstance(rate, ReduceOnPlateau) else max(count, self._ahead)
+            table = self.session.scalars(ahead, self.total, len(self.starts))
+            start = updates
+            self._table = (start, rate, table)
+        scalars = table[updates - start : updates - start + count].copy()
+        scalars[:, 1] += self._decay[first : first + count]
+        return scalars
+
     def _loss(self, order: Array | None) -> float:
         """Mean over batches, by their rows, of each batch's mean loss and penalty."""
-        totals, weights = self.record[:, 0], self.record[:, 1]
-        batch = totals * self.value
-        if self.rows.constants is not None:
-            constants = self.rows.constants
-            if self.rows.weights is not None:
-                constants = constants * self.rows.weights[:, 0]
+        batch = self.record[:, 0] * self.value
+        constants, weights = self.rows.constants, self.rows.weights
+        if constants is not None:
+            if weights is not None:
+                constants = constants * weights[:, 0]
             taken = constants if order is None else constants[order]
-            batch = batch + np.add.reduceat(taken, self.starts)
+            batch += np.add.reduceat(taken, self.starts)
         if self.alpha:
-            batch = batch + 0.5 * self.alpha * self.record[:, 2]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            batch = np.where(weights > 0, batch / weights, 0.0)
-        return float(np.dot(batch, self.sizes) / len(self.rows))
+            batch += 0.5 * self.alpha * self.record[:, 2]
+        if weights is not None:
+            weighed = self.record[:, 1] > 0
+            batch = np.divide(
+                batch * self.sizes, self.record[:, 1], np.zeros_like(batch), where=weighed
+            )
+        return float(batch.sum()) / len(self.rows)
 
     # Updates.
 
-    def _dense(self, order: Array | None, scalars: Array) -> None:
-        rows = self.rows
-        self._train(rows.X, rows.y, rows.weights, order, scalars, self.record)
-
-    def _sparse(self, order: Array | None, scalars: Array) -> None:
+    def _sparse(self, order: Array | None) -> None:
         """Batches whose rows fit in a piece together are made dense together; others piece by piece."""
         step = piece_rows(*self._row_size(), self.piece_bytes)
-        batches = step // self.batch_size
-        if batches == 0:
-            for number in range(len(self.starts)):
-                self._accumulate(number, order, scalars[number : number + 1], step)
-                if self.interrupts.came or not self.finite:
-                    return
-            return
+        batches = max(1, step // self.batch_size)
         for first in range(0, len(self.starts), batches):
-            last = min(first + batches, len(self.starts))
-            begin, end = first * self.batch_size, min(last * self.batch_size, len(self.rows))
-            X, y, w = self._piece(begin, end, order)
-            self._train(X, y, w, None, scalars[first:last], self.record[first:last])
+            if step < self.batch_size:
+                self._accumulate(first, order, step)
+            else:
+                last = min(first + batches, len(self.starts))
+                end = min(last * self.batch_size, len(self.rows))
+                self._train(
+                    *self._piece(first * self.batch_size, end, order), None, first, last - first
+                )
             if self.interrupts.came or not self.finite:
                 return
 
@@ -199,40 +228,35 @@ class Epochs:
         return self.rows.X[taken].toarray(), self.rows.y[taken], w
 
     def _train(
-        self,
-        X: Array,
-        y: Array,
-        w: Array | None,
-        order: Array | None,
-        scalars: Array,
-        record: Array,
+        self, X: Array, y: Array, w: Array | None, order: Array | None, first: int, count: int
     ) -> None:
-        """Updates, one for each row of `scalars`, from the rows in order."""
+        """Batches first .. first + count - 1 of the epoch, which the arrays begin with."""
         session, state = self.session, self.session.state
-        assert session.optimizer_state is not None
+        y = column(y)
         done = 0
-        while done < len(scalars) and not self.interrupts.came:
-            outcome, count, _, _, loss, weight = session.executor.train(
+        while done < count and not self.interrupts.came:
+            wanted = 1 if self.slow else min(count - done, _SCALARS)
+            outcome, updates, _, _, loss, weight = session.executor.train(
                 X,
-                column(y),
+                y,
                 w,
                 order,
                 batch_size=self.batch_size,
                 first_batch=done,
                 first_update=state.updates,
-                scalars=scalars[done : done + 1] if self.slow else scalars[done:],
+                scalars=self._scalars(first + done, wanted),
                 seconds=_SLICE_SECONDS,
                 loss=0.0,
                 weight=0.0,
-                record=record[done:],
+                record=self.record[first + done :],
             )
-            self._count(count, loss / weight if weight > 0 else 0.0)
-            done += count
+            self._count(updates, loss / weight if weight > 0 else 0.0)
+            done += updates
             if outcome == _NOT_FINITE:
                 self.finite = False
                 return
 
-    def _accumulate(self, number: int, order: Array | None, scalars: Array, step: int) -> None:
+    def _accumulate(self, number: int, order: Array | None, step: int) -> None:
         """One update whose rows do not fit in a piece."""
         executor, state = self.session.executor, self.session.state
         begin = number * self.batch_size
@@ -246,7 +270,7 @@ class Epochs:
             if self.interrupts.came:
                 return
         total, weight = self.record[number, :2] = executor.accumulated()
-        if not executor.finish(scalars):
+        if not executor.finish(self._scalars(number, 1)):
             self.finite = False
             return
         self._count(1, total / weight if weight > 0 else 0.0)

@@ -374,6 +374,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             value=engine.objective.value,
             random=self._random_state if self.shuffle else None,
             total=self.max_iter,
+            single=incremental,
             callbacks=[*self._own_callbacks(), *tasks],
             piece_bytes=self._piece_bytes(training.X),
         )
