@@ -78,7 +78,9 @@ def test_prediction():
         with pytest.raises(NotFittedError, match="not fitted"):
             model.network_  # noqa: B018
         model.set_params(max_iter=1).fit(X, CLASSES)
-        with pytest.raises(ValueError, match=r"X has 2 features, but MLP.* is expecting 3 features"):
+        with pytest.raises(
+            ValueError, match=r"X has 2 features, but MLP.* is expecting 3 features"
+        ):
             model.predict(X[:, :2])
 
 
