@@ -23,6 +23,7 @@ using namespace onefold;
 using AnyArray = nb::ndarray<nb::device::cpu>;
 using ConstArray = nb::ndarray<nb::ro, nb::device::cpu>;
 using Doubles = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Record = nb::ndarray<double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Order = nb::ndarray<const uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 // One kernel, `repeat` times, on operands given as (array, stride, width); the array may be None.
@@ -232,15 +233,15 @@ static void bind_executor(nb::module_& m) {
         .def(
             "set_update_rule",
             [](Executor& self, const std::string& kernel, const std::vector<bool>& decayed, double clip_value,
-               double clip_norm, std::vector<std::shared_ptr<Store>> states) {
-                self.set_update_rule({kernel, decayed, clip_value, clip_norm}, std::move(states));
+               double clip_norm, std::vector<std::shared_ptr<Store>> states, double scale) {
+                self.set_update_rule({kernel, decayed, clip_value, clip_norm, scale}, std::move(states));
             },
-            "kernel"_a, "decayed"_a, "clip_value"_a, "clip_norm"_a, "states"_a)
+            "kernel"_a, "decayed"_a, "clip_value"_a, "clip_norm"_a, "states"_a, "scale"_a = 1.0)
         .def(
             "train",
             [](Executor& self, ConstArray inputs, ConstArray targets, std::optional<ConstArray> weights,
                std::optional<Order> order, int64_t batch_size, int64_t first_batch, uint32_t first_update,
-               Doubles scalars, double seconds, double loss, double weight) {
+               Doubles scalars, double seconds, double loss, double weight, std::optional<Record> record) {
                 const Data data = make_data(inputs, targets, weights, order);
                 Executor::Updates updates;
                 updates.batch_size = batch_size;
@@ -250,6 +251,12 @@ static void bind_executor(nb::module_& m) {
                 updates.scalars = scalars.data();
                 updates.scalar_count = int64_t(scalars.shape(1));
                 updates.seconds = seconds;
+                if (record) {
+                    updates.record = record->data();
+                    updates.record_count = int64_t(record->shape(1));
+                    if (int64_t(record->shape(0)) < updates.count || updates.record_count < 2)
+                        throw std::invalid_argument("a record has a row for each update and 2 or 3 columns");
+                }
                 if (batch_size < 1 || first_batch < 0 ||
                     (first_batch + updates.count - 1) * batch_size >= data.rows)
                     throw std::invalid_argument("more updates than the data have batches");
@@ -263,7 +270,8 @@ static void bind_executor(nb::module_& m) {
                                        result.last.loss, result.last.weight);
             },
             "inputs"_a, "targets"_a, "weights"_a.none(), "order"_a.none(), "batch_size"_a, "first_batch"_a,
-            "first_update"_a, "scalars"_a, "seconds"_a, "loss"_a, "weight"_a)
+            "first_update"_a, "scalars"_a, "seconds"_a, "loss"_a, "weight"_a,
+            "record"_a = nb::none())
         .def("stop", &Executor::stop)
         .def("set_profiling", &Executor::set_profiling, "on"_a)
         .def("profile", &Executor::profile)
@@ -281,6 +289,7 @@ static void bind_executor(nb::module_& m) {
                  return std::make_pair(self.accumulated().loss, self.accumulated().weight);
              })
         .def("gradient_norm", &Executor::gradient_norm)
+        .def("weight_squares", &Executor::weight_squares)
         .def("finish",
              [](Executor& self, Doubles scalars) {
                  nb::gil_scoped_release released;

@@ -330,7 +330,7 @@ void Executor::prepare_update(const double* scalars, int64_t scalar_count, doubl
 
 // A batch without weight has no gradient: the sums are all zero, and so is the update's.
 double Executor::reciprocal() const {
-    return batch_.weight > 0 ? 1 / batch_.weight : 0;
+    return batch_.weight > 0 ? rule_.scale / batch_.weight : 0;
 }
 
 void Executor::update_block(int parameter, int64_t begin, int64_t end, int worker) {
@@ -369,25 +369,34 @@ void Executor::refresh_transposed() {
     packed_version_ = parameters_->version;
 }
 
-// The norm of the divided gradient: a float64 sum of squares for each block, added in block order.
-double Executor::gradient_norm() {
+// The squares of a store's elements times a factor: a float64 sum for each block, added in block order.
+double Executor::sum_of_squares(const Store& store, double factor, bool decayed_alone) {
     if (norm_blocks_.size() == 0) norm_blocks_ = Memory(blocks_.size() * sizeof(double));
-    const double inverse = reciprocal();
     double* sums = reinterpret_cast<double*>(norm_blocks_.data());
     ThreadPool::shared().run(threads_for(4.0 * double(parameters_->elements())), int64_t(blocks_.size()),
                              [&](int64_t number, int) {
                                  const Block& block = blocks_[size_t(number)];
+                                 sums[number] = 0;
+                                 if (decayed_alone && !rule_.decayed[size_t(block.parameter)]) return;
                                  Call call;
                                  call.operand[0].data = sums + number;
-                                 call.operand[1].data = gradient_->at(block.parameter);
-                                 call.numbers = &inverse;
+                                 call.operand[1].data = store.at(block.parameter);
+                                 call.numbers = &factor;
                                  call.begin = block.begin * kPanel;
                                  call.end = block.end * kPanel;
                                  squared_norm_(call);
                              });
     double total = 0;
     for (size_t i = 0; i < blocks_.size(); ++i) total += sums[i];
-    return std::sqrt(total);
+    return total;
+}
+
+double Executor::gradient_norm() {
+    return std::sqrt(sum_of_squares(*gradient_, reciprocal(), false));
+}
+
+double Executor::weight_squares() {
+    return sum_of_squares(*parameters_, 1, true);
 }
 
 // The update as a stage of its own; false when the gradient is not finite.
@@ -424,6 +433,9 @@ Executor::Result Executor::train(const Data& data, const Updates& updates, Total
         const int64_t first = (updates.first_batch + result.updates) * updates.batch_size;
         const int64_t rows = std::min(updates.batch_size, data.rows - first);
         const double* scalars = updates.scalars + result.updates * updates.scalar_count;
+        double* record =
+            updates.record ? updates.record + result.updates * updates.record_count : nullptr;
+        if (record && updates.record_count > 2) record[2] = weight_squares();
         begin_batch(updates.first_update + uint32_t(result.updates));
         try {
             if (!micro_batches(first, rows, fuse ? scalars : nullptr, updates.scalar_count)) {
@@ -437,6 +449,10 @@ Executor::Result Executor::train(const Data& data, const Updates& updates, Total
             return result;
         }
         result.last = batch_;
+        if (record) {
+            record[0] = batch_.loss;
+            record[1] = batch_.weight;
+        }
         if (!std::isfinite(batch_.loss) || (!fuse && !update_stage(scalars, updates.scalar_count))) {
             result.outcome = Outcome::not_finite;
             return result;

@@ -77,6 +77,9 @@ public:
         uint32_t first_update = 0;        // in the life of the network
         const double* scalars = nullptr;  // (count, scalar_count): learning rate, decay, ...
         int64_t scalar_count = 0;
+        double* record = nullptr;  // (count, record_count), filled for every update: the batch's total
+                                   // loss, its weight, and weight_squares() before the update
+        int64_t record_count = 0;  // 2, or 3 with the squares
         double seconds = 0;  // return after the update in which this time is up
     };
     struct Result {
@@ -109,6 +112,8 @@ public:
 
     int64_t bytes() const;  // of the arenas and transposed copies
     double gradient_norm();
+    // Sum of the squares of the parameters that decay, in a fixed order.
+    double weight_squares();
 
 private:
     struct Task {
@@ -140,6 +145,7 @@ private:
     void add_totals(int64_t first, int64_t rows);
 
     double reciprocal() const;
+    double sum_of_squares(const Store& store, double factor, bool decayed_alone);
     void prepare_update(const double* scalars, int64_t scalar_count, double factor);
     bool update_stage(const double* scalars, int64_t scalar_count);
     void update_block(int parameter, int64_t begin, int64_t end, int worker);

@@ -70,6 +70,7 @@ struct UpdateRule {
     std::vector<bool> decayed;  // for each parameter: whether weight decay applies to it
     double clip_value = 0;      // infinity: none
     double clip_norm = 0;       // infinity: none
+    double scale = 1;           // of the mean gradient: what is minimised is the mean loss times this
 };
 
 }  // namespace onefold

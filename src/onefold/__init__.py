@@ -1,5 +1,10 @@
 """onefold trains neural networks to the same bits, whatever memory, threads or machine they get."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from onefold._errors import (
     BudgetError,
     DataError,
@@ -31,6 +36,17 @@ from onefold.optim import (
 )
 from onefold.train.callbacks import Callback, History
 
+if TYPE_CHECKING:
+    from onefold.estimators import (
+        LossCurveDisplay,
+        LossDirectionDisplay,
+        MLPClassifier,
+        MLPRegressor,
+        NetworkClassifier,
+        NetworkDisplay,
+        NetworkRegressor,
+    )
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -55,9 +71,16 @@ __all__ = [
     "Layer",
     "Lion",
     "Loss",
+    "LossCurveDisplay",
+    "LossDirectionDisplay",
+    "MLPClassifier",
+    "MLPRegressor",
     "ModelFileError",
     "Nadam",
     "Network",
+    "NetworkClassifier",
+    "NetworkDisplay",
+    "NetworkRegressor",
     "OnefoldError",
     "Optimizer",
     "OptionError",
@@ -71,3 +94,14 @@ __all__ = [
     "losses",
     "schedules",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The estimators, which need scikit-learn, are loaded when they are first touched."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("onefold.estimators"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -565,6 +565,34 @@ class Network:
 
         model_file.save(self, path, extra)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy: everything that further training depends on, the optimizers' states too."""
+        return {
+            "layers": self.layers, "inputs": self.inputs, "seed": self.seed, "dtype": self.dtype,
+            "extra": self.extra, "link": self._link,
+            "updates": self._state.updates, "epochs": self._state.epochs,
+            "parameters": self._state.parameters.arrays(),
+            "optimizers": [
+                (optimizer, state.updates, [part.arrays() for part in state.states])
+                for optimizer, state in self._optimizers.items()
+            ],
+        }  # fmt: skip
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(  # type: ignore[misc]
+            state["layers"], state["inputs"], seed=state["seed"], dtype=state["dtype"]
+        )
+        self.extra, self._link = state["extra"], state["link"]
+        self._state.updates, self._state.epochs = state["updates"], state["epochs"]
+        for name, values in state["parameters"].items():
+            self._state.parameters.set(name, values)
+        for optimizer, updates, parts in state["optimizers"]:
+            kept = self._optimizer_state(optimizer)
+            kept.updates = updates
+            for part, arrays_ in zip(kept.states, parts, strict=True):
+                for name, values in arrays_.items():
+                    part.set(name, values)
+
     def _config(self) -> dict[str, Any]:
         return {
             "layers": [layer_config(layer) for layer in self.layers],

@@ -226,6 +226,17 @@ class Encoder:
         """Inputs of the network."""
         return sum(column.width for column in self.columns)
 
+    def input_names(self) -> list[str]:
+        """A name for every input of the network."""
+        names: list[str] = []
+        for column in self.columns:
+            if isinstance(column, Categorical):
+                names += [f"{column.name}: {word}" for word in (*column.categories, "other")]
+            else:
+                names += [column.name]
+                names += [f"{column.name} ({i})" for i in range(2, column.width + 1)]
+        return names
+
     def encode(self, chunk: Chunk, first_row: int = 0) -> Inputs:
         """Inputs of the network, shape (rows, width), float32.
 

@@ -96,7 +96,7 @@ class Plan:
     kept : int
         Bytes of the parameters that a run may go back to: the epoch's start, the best epoch.
     norm : int
-        Bytes of the parts of the gradient's norm, where it is clipped.
+        Bytes of the parts of the gradient's norm, where it is clipped, or of the weights'.
     values : int
         Bytes of the values of one micro-batch.
     tiles : int
@@ -170,7 +170,7 @@ class Budget:
     copies : int
         Copies of the parameters that are kept to go back to.
     clipped : bool
-        Whether the norm of the whole gradient is needed.
+        Whether the norm of the whole gradient or of the weights is needed.
     file_rows, row_bytes : int
         Rows of inputs that are read from a file within the budget, and bytes of each; 0: in memory.
     """

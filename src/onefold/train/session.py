@@ -57,6 +57,10 @@ class Session:
         Rows whose order the plan counts, and copies of the parameters.
     inputs : array, optional
         The rows, where they may be read from a file.
+    scale : float
+        What is minimised is the mean loss times this.
+    recorded : bool
+        Whether the squares of the weights are wanted at every update.
     """
 
     def __init__(
@@ -76,12 +80,15 @@ class Session:
         ordered: int = 0,
         copies: int = 0,
         inputs: Array | None = None,
+        scale: float = 1.0,
+        recorded: bool = False,
     ) -> None:
         self.architecture = architecture
         self.state = state
         self.loss = loss
         self.optimizer = optimizer
         self.optimizer_state = optimizer_state
+        self.scale = scale
         self.dtype = np.dtype(architecture.dtype)
         loss_plan = loss.plan(architecture.outputs, labels, architecture.final_activation)
         program = architecture.training(loss_plan, weighted=weighted)
@@ -91,7 +98,7 @@ class Session:
             ordered,
             thread_count(threads),
             copies,
-            optimizer is not None and optimizer.clip_global_norm is not None,
+            recorded or (optimizer is not None and optimizer.clip_global_norm is not None),
             *file_rows(inputs),
         )
         self.plan: Plan = budget.choose(batch_size, micro_batch, memory)
@@ -116,6 +123,7 @@ class Session:
                 infinity if optimizer.clip_value is None else optimizer.clip_value,
                 infinity if optimizer.clip_global_norm is None else optimizer.clip_global_norm,
                 optimizer_state.stores,
+                scale,
             )
 
     def scalars(
@@ -133,9 +141,9 @@ class Session:
         return np.ascontiguousarray(self.optimizer.scalars(first, count, rates))
 
     def mean_gradient(self) -> dict[str, Array]:
-        """The accumulated gradient, divided by the weights' sum."""
+        """The accumulated gradient, divided by the weights' sum, times `scale`."""
         _, weight = self.executor.accumulated()
-        inverse = self.dtype.type(1.0 / weight if weight > 0 else 0.0)
+        inverse = self.dtype.type(self.scale / weight if weight > 0 else 0.0)
         return {name: array * inverse for name, array in self.gradient.arrays().items()}
 
 

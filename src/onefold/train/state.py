@@ -58,6 +58,12 @@ class Parameters:
             raise DataError(f"{name} would hold NaN or infinity; parameters are finite")
         self.store.set(self._places[name], array)
 
+    def assign(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Replace arrays of the right shapes, whatever values they hold."""
+        for name, array in arrays.items():
+            values = np.ascontiguousarray(array, dtype=self.dtype)
+            self.store.set(self._places[name], values)
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Copies of all arrays by name."""
         return {name: self.get(name) for name in self._specs}

@@ -13,13 +13,13 @@ from onefold import _native
 from onefold.cli import metrics
 from onefold.cli.model import Loaded
 from onefold.cli.preparation import Prepared
+from onefold.estimators.directions import along_direction
 from onefold.network import Network
 from onefold.train.budget import Plan
 
 Array = NDArray[Any]
 _ROWS = 5000  # from which importance and the loss along a direction are measured
 _REPEATS = 5
-_STEPS = 41
 _BINS = 10
 _PURPOSE = 2**31  # of the orders of rows here; those of training have the numbers of epochs
 
@@ -92,7 +92,7 @@ def find(loaded: Loaded, prepared: Prepared, watch: Callable[[str, int, int], No
         predicted,
         [] if target.task == "regression" else calibration(truth, predicted),
         importance(loaded, few, few_y, loss, watch),
-        along_direction(network, few, few_y, loss),
+        along_direction(network, few, few_y, loss, seed=network.seed),
         _plans(loaded),
     )
 
@@ -136,34 +136,6 @@ def importance(
         found.append(Importance(column.name, float(np.mean(worse)), float(np.std(worse))))
         watch("importance of columns", number + 1, len(columns))
     return sorted(found, key=lambda one: -one.mean)
-
-
-def along_direction(network: Network, x: Array, y: Array, loss: str) -> list[tuple[float, float]]:
-    """The loss at weights + step * direction; steps are shares of each weight matrix's own norm.
-
-    The direction is random, each neuron's part scaled to the norm of its weights (Li et al. 2018).
-    """
-    parameters: Any = network.parameters
-    kept = {name: parameters[name].copy() for name in parameters}
-    rng = np.random.Generator(np.random.Philox(network.seed))
-    direction = {}
-    for name, values in kept.items():
-        if values.ndim == 2:
-            drawn = rng.standard_normal(values.shape)
-            norms = np.linalg.norm(values, axis=0) / np.maximum(
-                np.linalg.norm(drawn, axis=0), 1e-12
-            )
-            direction[name] = drawn * norms
-    line = []
-    try:
-        for step in np.linspace(-1, 1, _STEPS).tolist():
-            for name, change in direction.items():
-                parameters[name] = kept[name] + step * change
-            line.append((step, network.evaluate(x, y, loss=loss)))
-    finally:
-        for name, values in kept.items():
-            parameters[name] = values
-    return line
 
 
 def _draw(x: Array, y: Array, seed: int) -> tuple[Array, Array]:

@@ -10,7 +10,6 @@ from onefold import _files
 from onefold._errors import OptionError
 from onefold.cli.model import Loaded
 from onefold.cli.preparation import Prepared, Watch
-from onefold.data.encoder import Encoded
 from onefold.train.budget import format_size
 
 _WORDS = {
@@ -46,7 +45,7 @@ def write_report(
     record, target = loaded.network.extra["record"], prepared.target
     drawings = {
         "network": figures.network(
-            loaded.network, _inputs(loaded.encoder.columns), target.classes or (target.name,)
+            loaded.network, loaded.encoder.input_names(), target.classes or (target.name,)
         ),
         "curves": figures.learning_curves(record["curves"], record["best_epoch"]),
         "line": figures.along_direction(found.line),
@@ -77,18 +76,6 @@ def _figure(name: str, value: float) -> str:
     if "accuracy" in name:
         return f"{value:.1%}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def _inputs(columns: list[Encoded]) -> list[str]:
-    """A name for every input of the network."""
-    names: list[str] = []
-    for column in columns:
-        if column.kind == "categorical":
-            words = getattr(column, "categories", ())
-            names += [f"{column.name}: {word}" for word in words] + [f"{column.name}: other"]
-        else:
-            names += [column.name, *[f"{column.name} ({i})" for i in range(2, column.width + 1)]]
-    return names
 
 
 def _options(loaded: Loaded) -> str:
