@@ -31,23 +31,26 @@ struct UpdateScalars {
     }
 };
 
-template <class T, class Scalars>
+template <class T, bool Clipped, class Scalars>
 ONEFOLD_INLINE Vec<T> mean_gradient(Vec<T> sum, const Scalars& s) {
-    const Vec<T> g = sum * s.reciprocal * s.factor;
-    return larger(broadcast(-s.clip), smaller(broadcast(s.clip), g));
+    const Vec<T> g = sum * s.reciprocal;
+    if constexpr (!Clipped) return g;
+    return larger(broadcast(-s.clip), smaller(broadcast(s.clip), g * s.factor));
 }
 
 // States that have faded below the smallest normal number are zero: denormal ones would make an update
 // of a network with silent neurons two and a half times as slow (Zen 4), for steps of 1e-38.
 template <class T>
 ONEFOLD_INLINE Vec<T> settled(Vec<T> x) {
-    return select(abs(x) < Format<T>::smallest_normal, Vec<T>{}, x);
+    using Integer = typename VectorOf<T>::integer;
+    constexpr Integer exponent = Integer(~(Format<T>::mantissa_bits | std::numeric_limits<Integer>::min()));
+    return select(((IVec<T>)x & exponent) != 0, x, Vec<T>{});
 }
 
 // Calls f(parameter, gradient, states...) on references to vectors, for every vector of the block.
-template <class T, int States, int Own, class F>
-ONEFOLD_INLINE void for_elements(const Call& call, F f) {
-    const UpdateScalars<T, Own> scalars(call);
+// Without clipping the factor is 1 and the limits are infinite: leaving them out changes no bit.
+template <class T, int States, bool Clipped, class Scalars, class F>
+ONEFOLD_INLINE void for_vectors(const Call& call, const Scalars& scalars, F f) {
     T* const parameter = data<T>(call, 0);
     const T* const gradient = data<const T>(call, 1);
     T* state[4] = {};
@@ -57,7 +60,7 @@ ONEFOLD_INLINE void for_elements(const Call& call, F f) {
     for (int64_t row = call.begin; row < end; row += kPanel)
         for (int64_t i = row; i < row + used; i += lanes<T>) {
             Vec<T> p = load(parameter + i);
-            const Vec<T> g = mean_gradient<T>(load(gradient + i), scalars);
+            const Vec<T> g = mean_gradient<T, Clipped>(load(gradient + i), scalars);
             Vec<T> m = States > 0 ? load(state[0] + i) : Vec<T>{};
             Vec<T> v = States > 1 ? load(state[1] + i) : Vec<T>{};
             Vec<T> u = States > 2 ? load(state[2] + i) : Vec<T>{};
@@ -67,6 +70,15 @@ ONEFOLD_INLINE void for_elements(const Call& call, F f) {
             if (States > 1) store(state[1] + i, settled<T>(v));
             if (States > 2) store(state[2] + i, settled<T>(u));
         }
+}
+
+template <class T, int States, int Own, class F>
+ONEFOLD_INLINE void for_elements(const Call& call, F f) {
+    const UpdateScalars<T, Own> scalars(call);
+    if (scalars.factor == T(1) && scalars.clip > std::numeric_limits<T>::max())
+        for_vectors<T, States, false>(call, scalars, f);
+    else
+        for_vectors<T, States, true>(call, scalars, f);
 }
 
 // A step with so many states and numbers of its own.
