@@ -18,20 +18,20 @@ if __name__ == "__main__":
 import numpy as np
 from peers import SIDES, Jax, Onefold, Torch, initial_weights, make_data, multiplications
 
-#: widths, batch, updates of one measurement
+#: widths, batch, updates of one measurement: 20 ms or more on the fastest side
 MAIN = [
-    ((20, 64, 64, 2), 32, 2048),
+    ((20, 64, 64, 2), 32, 4096),
     ((100, 256, 256, 10), 256, 160),
     ((784, 512, 512, 10), 128, 128),
     ((784, 1024, 1024, 1024, 10), 1024, 20),
 ]
 OTHERS = [
     ((20, 64, 64, 2), 1, 16_384),
-    ((13, 100, 1), 64, 1000),
-    ((33, 77, 51, 3), 50, 800),
+    ((13, 100, 1), 64, 4000),
+    ((33, 77, 51, 3), 50, 1600),
     ((5000, 64, 10), 256, 16),
     ((257, 129, 65, 33, 17, 5), 100, 300),
-    ((8, 1), 1000, 500),
+    ((8, 1), 1000, 3000),
     ((50, 200, 100, 10), 10_000, 8),
     ((50, 200, 100, 10), 100_000, 1),
 ]

@@ -22,14 +22,16 @@
 // Measured with 784-1024-1024-1024-10 at batch 1,024 on a Zen 5 core (peak 261 GFLOP/s), GFLOP/s of
 // forward, backward and gradient, in place: without asking ahead 222, 220, 200; with 245, 228, 202;
 // gradients in blocks of 192 rows by 4 panels instead of 96 by 1: 216; asking for the next C: 223.
-// Blocks of 256, 384, 512, 1,024 steps: 237, 237, 237, 246 (forward).
+// Blocks of 256, 384, 512, 1,024 steps: 237, 237, 237, 246 (forward); in the gradient 512 rows are
+// better than 1,024 (64-256-256-10 at 1,024 rows: 229 against 170).
 // Lost: row tiles of 144 rows (193 against 194) and of 216 (184); asking for B twelve steps ahead
 // into the first-level cache (219 against 222).
 #pragma once
 
 namespace onefold::ONEFOLD_LEVEL {
 
-inline constexpr int64_t kBlock = 1024;
+inline constexpr int64_t kBlock = 1024;         // of columns
+inline constexpr int64_t kGradientBlock = 512;  // of rows, of which more than a panel is kept near
 
 // Rows of the register tile: what 32 (AVX-512, NEON) or 16 vector registers hold with two vectors a row.
 #if ONEFOLD_VECTOR_BYTES == 64 || defined(ONEFOLD_NEON)
@@ -191,7 +193,7 @@ static void weight_gradient(const Call& call) {
     const int64_t in = G.stride, out = G.width;
     if (out <= kNarrow && call.rows >= kNarrowRows)
         return with_outputs(out, [&]<int N>(Outputs<N>) { narrow_gradient<T, N>(call); });
-    const int64_t blocks = (call.rows + kBlock - 1) / kBlock;
+    const int64_t blocks = (call.rows + kGradientBlock - 1) / kGradientBlock;
     const int64_t first = call.begin / in, i = call.begin % in, count = call.end - call.begin;
     Tile<T> t;
     t.c_row = kPanel;

@@ -300,7 +300,7 @@ class Budget:
         """
         row = max(1, micro_batch_bytes(self.program, 1024) // 1024)
         gradient = sum(rows * columns for rows, columns in self.program.shapes)
-        values = _CACHE_BYTES + gradient * self.program.item_bytes
+        values = _CACHE_BYTES + gradient * self.program.item_bytes * 5 // 4
         most = max(_LEAST_ROWS, values // row)
         pieces = -(-batch_size // most)
         return -(-batch_size // pieces)
