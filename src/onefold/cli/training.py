@@ -15,6 +15,9 @@ from onefold.network import Network
 from onefold.nn.layers import Dense, Dropout, Layer
 from onefold.train.callbacks import Callback, History
 
+_BESIDE = 24_000_000  # bytes
+_BESIDE_ROW = 8
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -58,7 +61,10 @@ def follow(
     held_out: tuple[Any, ...] | None = prepared.parts.get("validation")
     if held_out is not None and "validation" in prepared.weights:
         held_out = (*held_out, prepared.weights["validation"])
-    budget = None if memory is None else left(memory)
+    # Besides the plan there are the targets in the loss's form and what measuring takes.
+    rows = sum(len(y) for _, y in prepared.parts.values())
+    beside = _BESIDE + _BESIDE_ROW * rows
+    budget = None if memory is None else str(max(1, int(left(memory)) - beside))
     history = network.fit(
         inputs,
         targets,

@@ -49,6 +49,9 @@ _ROWS = 65_536
 _LEAST_ROWS = 1024
 _PIECE_BYTES = 8 << 20
 _LEAST_DUCKDB = 96 << 20  # bytes with which it can read a wide CSV
+_CSV_BUFFER = 4 << 20
+#: Bytes of every column while rows stream by: Arrow's pieces, and what is unpacked of a Parquet file.
+_CSV_COLUMN, _COLUMN = 2_500_000, 6_500_000
 
 
 def _texts(words: frozenset[str]) -> list[str]:
@@ -82,6 +85,8 @@ class Table:
     ----------
     kinds : dict of str to str
         "number", "date" or "text" by column; truth values are text, "true" and "false".
+    column_bytes : int
+        Bytes that a reading takes for each column, about.
 
     Raises
     ------
@@ -128,6 +133,7 @@ class Table:
         kind = "query" if source is None else "frame"
         if self.files:
             kind = format or _format_of(self.files[0])
+        self.column_bytes = _CSV_COLUMN if kind == "csv" else _COLUMN
         if kind == "idx":
             self._from_arrays(from_idx(self.files[0]))
         elif kind == "sqlite":
@@ -282,11 +288,8 @@ class Table:
                     raise _ambiguous(self.files[0], found)
                 query = f"select * from {quoted(found[0])}"
         else:
-            query = (
-                f"select * from {self._scan(kind)}"
-                if sql is None
-                else f"with data as (select * from {self._scan(kind)}) {sql}"
-            )
+            scan = self._scan(kind)
+            query = _over(scan, sql)
 
         limits: dict[str, Any] = {}
         if self._memory is not None:
@@ -307,6 +310,8 @@ class Table:
             self._check_header(given)
         check_unique(names, self.name or "")
         types = [str(row[1]) for row in described]
+        if kind == "csv" and sql is None and set(map(duckdb_kind, types)) <= {"number", "text"}:
+            query = _over(self._known(scan, given, types), None)
         self.kinds = {name: duckdb_kind(type_) for name, type_ in zip(names, types, strict=True)}
         casts = {
             name: duckdb_cast(column, type_)
@@ -354,7 +359,17 @@ class Table:
         options.append(f"delim = {_literal(self._delimiter)}")
         if self._encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
             options.append(f"encoding = {_literal(self._encoding.lower())}")
+        if self._memory is not None:
+            options.append(f"buffer_size = {_CSV_BUFFER}, max_line_size = {_CSV_BUFFER // 4}")
         return f"read_csv({files}, {', '.join(options)})"
+
+    @staticmethod
+    def _known(scan: str, names: Sequence[str], types: Sequence[str]) -> str:
+        """The scan of a CSV whose columns are known, so that it is not looked through once more."""
+        columns = ", ".join(
+            f"{_literal(name)}: {_literal(type_)}" for name, type_ in zip(names, types, strict=True)
+        )
+        return scan.replace("sample_size = -1", f"auto_detect = false, columns = {{{columns}}}", 1)
 
     def _text(self, path: Path) -> IO[str]:
         with open(path, "rb") as file:
@@ -493,6 +508,13 @@ def _format_of(path: Path) -> str:
     if re.search(r"idx\d-ubyte$", name):
         return "idx"
     return _SUFFIXES.get(Path(name).suffix, "csv")
+
+
+def _over(scan: str, sql: str | None) -> str:
+    """A query over a scan of files, which it calls `data`."""
+    if sql is None:
+        return f"select * from {scan}"
+    return f"with data as (select * from {scan}) {sql}"
 
 
 def _literal(text: str) -> str:
