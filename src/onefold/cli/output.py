@@ -177,7 +177,8 @@ def inspected(loaded: Loaded, path: Path) -> None:
     print(f"trained on {rows} rows; {record['epochs']} epochs, stopped by {record['stopped']}")
     if record["test"]:
         scores(record["test"], "test")
-    print(f"table SHA-256 {record['table_sha256']}")
+    if record["table_sha256"]:
+        print(f"table SHA-256 {record['table_sha256']}")
     print(
         f"fingerprint {network.fingerprint()[:8]} ({network.fingerprint()}), arithmetic {_files.ARITHMETIC}"
     )

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from onefold import optim
+from onefold._errors import OptionError
 from onefold.cli import metrics
 from onefold.cli.preparation import Prepared, left
 from onefold.cli.recipe import Recipe
+from onefold.data import Target
 from onefold.network import Network
+from onefold.nn import losses
 from onefold.nn.layers import Dense, Dropout, Layer
+from onefold.nn.losses import CrossEntropy, Loss
 from onefold.train.callbacks import Callback, History
 
 _BESIDE = 24_000_000  # bytes
@@ -39,6 +43,29 @@ def build(recipe: Recipe, prepared: Prepared) -> Network:
     return Network(layers, inputs=prepared.encoder.width, seed=recipe.seed)
 
 
+def _loss(recipe: Recipe, target: Target) -> Loss:
+    loss = losses.get(recipe.loss or target.loss)
+    if not recipe.label_smoothing:
+        return loss
+    if not isinstance(loss, CrossEntropy):
+        raise OptionError("--label-smoothing is for a cross-entropy, that is, for classes")
+    return CrossEntropy(label_smoothing=recipe.label_smoothing)
+
+
+def _optimizer(recipe: Recipe) -> optim.Optimizer:
+    rate: float | optim.Schedule = recipe.learning_rate
+    if recipe.warmup and recipe.schedule != "cosine":
+        raise OptionError("--warmup is for --schedule cosine")
+    if recipe.schedule is not None:
+        config = {"name": recipe.schedule, "initial": recipe.learning_rate}
+        more = {"warmup": recipe.warmup} if recipe.warmup else {}
+        rate = optim.schedules.from_config({**config, **more})
+        assert isinstance(rate, optim.Schedule)
+    names = ("weight_decay", "clip_value", "clip_global_norm", "momentum")
+    given = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
+    return optim.get(recipe.optimizer, learning_rate=rate, **given)
+
+
 def follow(
     recipe: Recipe,
     prepared: Prepared,
@@ -52,10 +79,6 @@ def follow(
     callbacks: Sequence[Callback] = (),
 ) -> Trained:
     """Train as the recipe says. Memory, micro-batch and threads do not shape the result."""
-    options: dict[str, Any] = {"learning_rate": recipe.learning_rate}
-    for name in ("weight_decay", "clip_global_norm"):
-        if getattr(recipe, name) is not None:
-            options[name] = getattr(recipe, name)
     network = build(recipe, prepared)
     inputs, targets = prepared.parts["train"]
     held_out: tuple[Any, ...] | None = prepared.parts.get("validation")
@@ -68,13 +91,14 @@ def follow(
     history = network.fit(
         inputs,
         targets,
-        loss=recipe.loss or prepared.target.loss,
-        optimizer=optim.get(recipe.optimizer, **options),
+        loss=_loss(recipe, prepared.target),
+        optimizer=_optimizer(recipe),
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         sample_weight=prepared.weights.get("train"),
         validation=held_out,
         patience=recipe.patience,
+        min_delta=recipe.min_delta,
         stop_below=recipe.stop_below,
         time_limit=time_limit,
         memory=budget,
