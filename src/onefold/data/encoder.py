@@ -136,10 +136,15 @@ class Categorical:
     def encode(self, column: Column, first_row: int = 0) -> Inputs:
         """The column as inputs, shape (rows, width)."""
         places = {category: place for place, category in enumerate(self.categories)}
-        cells = number_text(column) if column.dtype != object else column
-        out = np.zeros((len(cells), self.width), dtype=np.float32)
         unseen = len(self.categories)
-        out[np.arange(len(cells)), [places.get(cell, unseen) for cell in cells.tolist()]] = 1
+        if column.dtype == object:
+            found = np.array([places.get(cell, unseen) for cell in column.tolist()], np.int64)
+        else:  # each different number is looked up once
+            distinct, rows = np.unique(column, return_inverse=True)
+            words = number_text(distinct).tolist()
+            found = np.array([places.get(word, unseen) for word in words], np.int64)[rows]
+        out = np.zeros((len(column), self.width), dtype=np.float32)
+        out[np.arange(len(column)), found] = 1
         return out
 
     def note(self) -> str:
@@ -273,7 +278,8 @@ class EncoderFit:
     kinds : mapping of str to str
         The columns to learn from, as `Table.kinds` has them.
     numeric, categorical, drop : sequence of str
-        Columns whose kind the user gives, or that are left out.
+        Columns whose kind the user gives, or that are left out. Of the others, texts that are all
+        numbers are numbers; whole numbers from 0 or 1 up with three to five values are categories.
     scaling : {"standard", "robust", "quantile"}, default "standard"
         Of numbers: `Numeric`, `Robust` or `Quantile`.
 
@@ -342,6 +348,8 @@ class EncoderFit:
                     "are kept, the others share one place"
                 )
         encoder.notices += [f"{name} is left out: {why}" for name, why in encoder.dropped.items()]
+        if not self._order:
+            raise TableError("the table has no column besides the target")
         if not encoder.columns:
             raise TableError(
                 "no column is left to learn from: "
@@ -383,5 +391,7 @@ class EncoderFit:
             mean, scale = fit.numbers.moments()
             if fit.is_date:
                 return Date(name, mean, scale, fit.has_times, indicator)
+            if fit.numbers.codes is not None and name not in self._numeric:
+                return Categorical(name, tuple(number_text(fit.numbers.codes)))
             return self._number(name, fit.numbers, indicator)
         return Categorical(name, fit.categories())
