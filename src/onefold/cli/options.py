@@ -62,12 +62,13 @@ def _options(
     dropout: Annotated[float, typer.Option(help="After each hidden layer.")] = _DEFAULT.dropout,
     loss: Annotated[str | None, typer.Option(help="By default the one that fits the task.")] = None,
     label_smoothing: Annotated[
-        float, typer.Option(help="Share of a class's target that goes to all classes.")
-    ] = _DEFAULT.label_smoothing,
+        float | None,
+        typer.Option(help="Share of a class's target that goes to all classes; 0.1 by default."),
+    ] = None,
     optimizer: Annotated[str, typer.Option(help="sgd, adam, adamw, ...")] = _DEFAULT.optimizer,
     momentum: Annotated[float | None, typer.Option(help="Of sgd and rmsprop.")] = None,
     learning_rate: Annotated[
-        float, typer.Option(help="At the start of the schedule, or all along.")
+        float, typer.Option(help="The largest of the schedule.")
     ] = _DEFAULT.learning_rate,
     schedule: Annotated[
         str | None,
@@ -76,7 +77,9 @@ def _options(
     warmup: Annotated[
         int, typer.Option(help="Updates over which a cosine schedule rises first.")
     ] = _DEFAULT.warmup,
-    weight_decay: Annotated[float | None, typer.Option(help="The optimizer's by default.")] = None,
+    weight_decay: Annotated[float, typer.Option(help="Of the weights, not the biases.")] = (
+        _DEFAULT.weight_decay or 0.0
+    ),
     clip_value: Annotated[
         float | None, typer.Option(help="Largest element of the gradient.")
     ] = None,
@@ -107,7 +110,7 @@ def _options(
         str | None, typer.Option(help="balanced: every class counts as much as the others.")
     ] = None,
     scaling: Annotated[
-        str, typer.Option(help="Of numbers: standard, robust or quantile.")
+        str, typer.Option(help="Of numbers: standard, clipped, robust or quantile.")
     ] = _DEFAULT.scaling,
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="Leave a column out.")

@@ -19,6 +19,7 @@ from onefold.nn.layers import Dense, Dropout, Layer
 from onefold.nn.losses import CrossEntropy, Loss
 from onefold.train.callbacks import Callback, History
 
+_SMOOTHING = 0.1  # of the labels of a cross-entropy, where nothing is said
 _BESIDE = 24_000_000  # bytes
 _BESIDE_ROW = 8
 
@@ -45,11 +46,12 @@ def build(recipe: Recipe, prepared: Prepared) -> Network:
 
 def _loss(recipe: Recipe, target: Target) -> Loss:
     loss = losses.get(recipe.loss or target.loss)
-    if not recipe.label_smoothing:
-        return loss
-    if not isinstance(loss, CrossEntropy):
+    if isinstance(loss, CrossEntropy):
+        given = recipe.label_smoothing
+        return CrossEntropy(label_smoothing=_SMOOTHING if given is None else given)
+    if recipe.label_smoothing:
         raise OptionError("--label-smoothing is for a cross-entropy, that is, for classes")
-    return CrossEntropy(label_smoothing=recipe.label_smoothing)
+    return loss
 
 
 def _optimizer(recipe: Recipe) -> optim.Optimizer:

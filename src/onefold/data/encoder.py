@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ class Numeric:
     median: float
     indicator: bool
     kind: str = "numeric"
+    word: ClassVar[str] = "numeric"  # for people, whatever the scaling
 
     @property
     def width(self) -> int:
@@ -78,18 +79,28 @@ class Numeric:
 
 
 @dataclass(frozen=True)
-class Robust(Numeric):
-    """A number less its median, divided by its interquartile range, smoothly kept within ±3.
+class Clipped(Numeric):
+    """A number, standardised and smoothly kept within ±3, so that no outlier rules the network.
 
-    `x / sqrt(1 + (x / 3)^2)`, after RealMLP (Holzmueller et al. 2024). `mean` and `scale` hold the
-    median and the range; where the quartiles are equal, half the distance of the extremes.
+    `x / sqrt(1 + (x / 3)^2)`, after RealMLP (Holzmueller et al. 2024).
     """
 
-    kind: str = "robust"
+    kind: str = "clipped"
 
     def _scaled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         x = super()._scaled(values)
         return x / np.sqrt(1 + (x / 3) * (x / 3))
+
+
+@dataclass(frozen=True)
+class Robust(Clipped):
+    """A number less its median, divided by its interquartile range, smoothly kept within ±3.
+
+    `mean` and `scale` hold the median and the range; where the quartiles are equal, half the distance
+    of the extremes.
+    """
+
+    kind: str = "robust"
 
     def _measures(self) -> str:
         return f"median {self.mean:.4g}, interquartile range {self.scale:.4g}"
@@ -127,6 +138,7 @@ class Categorical:
     name: str
     categories: tuple[str, ...]
     kind: str = "categorical"
+    word: ClassVar[str] = "categorical"
 
     @property
     def width(self) -> int:
@@ -166,6 +178,7 @@ class Date:
     has_times: bool
     indicator: bool
     kind: str = "date"
+    word: ClassVar[str] = "date"
 
     @property
     def width(self) -> int:
@@ -201,11 +214,12 @@ class Date:
         )
 
 
-Encoded = Numeric | Categorical | Date  # Robust and Quantile are Numeric
+Encoded = Numeric | Categorical | Date  # Clipped, Robust and Quantile are Numeric
 _CLASSES: dict[str, Any] = {
-    "numeric": Numeric, "robust": Robust, "quantile": Quantile, "categorical": Categorical, "date": Date
+    "numeric": Numeric, "clipped": Clipped, "robust": Robust, "quantile": Quantile,
+    "categorical": Categorical, "date": Date,
 }  # fmt: skip
-SCALINGS = ("standard", "robust", "quantile")
+SCALINGS = ("standard", "clipped", "robust", "quantile")
 _KNOTS = 129
 
 
@@ -280,8 +294,8 @@ class EncoderFit:
     numeric, categorical, drop : sequence of str
         Columns whose kind the user gives, or that are left out. Of the others, texts that are all
         numbers are numbers; whole numbers from 0 or 1 up with three to five values are categories.
-    scaling : {"standard", "robust", "quantile"}, default "standard"
-        Of numbers: `Numeric`, `Robust` or `Quantile`.
+    scaling : {"standard", "clipped", "robust", "quantile"}, default "standard"
+        Of numbers: `Numeric`, `Clipped`, `Robust` or `Quantile`.
 
     Raises
     ------
@@ -379,7 +393,8 @@ class EncoderFit:
         if self._scaling == "quantile":
             knots = numbers.quantiles(np.arange(_KNOTS) / (_KNOTS - 1))
             return Quantile(name, mean, scale, median, indicator, knots=tuple(knots.tolist()))
-        return Numeric(name, mean, scale, median, indicator)
+        kind = Clipped if self._scaling == "clipped" else Numeric
+        return kind(name, mean, scale, median, indicator)
 
     def _encoded(self, name: str, fit: ColumnFit) -> Encoded:
         if name in self._numeric and fit.numbers is None:

@@ -441,5 +441,6 @@ class Table:
                             raise ragged(f"{path}, line {reader.line_num}", len(row), width)
                 except (csv.Error, EOFError) as error:
                     if "unexpected end" in str(error):
-                        raise TableError(f"{path}: a quote is not closed") from error
+                        where = f"{path}, line {reader.line_num}"
+                        raise TableError(f"{where}: a quote is not closed") from error
                     raise TableError(f"{path}, line {reader.line_num}: {error}") from error
