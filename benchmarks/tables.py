@@ -128,8 +128,9 @@ def compare(name, seeds):
         seconds.setdefault("onefold", []).append(time.perf_counter() - start)
         y = prepared.target.encode(columns[target])
         classification = prepared.target.task != "regression"
-        places = np.arange(len(y))
-        test, validation, train = _split(seeded, cut, places, y if classification else None, None)
+        test, validation, train = _split(
+            seeded, cut, None, len(y), y if classification else None, None
+        )
         fitted = np.sort(np.concatenate([train, validation]))
         frame, words = frames(columns, prepared, recipe)
         truth = y if classification else np.asarray(columns[target], float)

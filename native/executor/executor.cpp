@@ -214,7 +214,7 @@ Call Executor::make_call(const Operation& operation, int64_t first, int64_t row,
     const bool in_window = window_.is_open() && operation.operands.size() > 1 &&
                            operation.operands[1].place == Place::external &&
                            operation.operands[1].index == kInputs;
-    call.order = data_.order && !in_window ? data_.order + first + row : nullptr;
+    call.order = in_window ? window_.slots(first + row) : data_.order ? data_.order + first + row : nullptr;
     return call;
 }
 
@@ -425,7 +425,8 @@ Executor::Result Executor::train(const Data& data, const Updates& updates, Total
     const FloatEnvironment environment;
     const auto start = std::chrono::steady_clock::now();
     const bool fuse = !std::isfinite(rule_.clip_norm);
-    set_data(data, updates.first_batch > 0);
+    set_data(data, true);
+    if (updates.first_batch == 0) window_.reorder();
     Result result;
     stop_ = false;
     if (pending_) std::rethrow_exception(std::exchange(pending_, nullptr));

@@ -61,29 +61,36 @@ std::optional<RowFile> row_file_of(const void* address) {
 int64_t RowWindow::bytes(int64_t window_rows, int64_t row_bytes, int64_t file_rows, bool ordered,
                          int threads) {
     const int64_t rows = window_rows * row_bytes;
-    if (!ordered) return rows;
-    return rows + 4 * window_rows + 4 * (chunks_of(file_rows, row_bytes) + 1) +
+    if (!ordered || window_rows >= file_rows) return rows;
+    return rows + 8 * window_rows + 4 * (chunks_of(file_rows, row_bytes) + 1) +
            threads * rows_of_chunk(row_bytes) * row_bytes;
 }
 
 int64_t RowWindow::memory_bytes() const {
-    int64_t total = int64_t(rows_.size() + places_.size() + ends_.size());
+    int64_t total = int64_t(rows_.size() + slots_.size() + slot_rows_.size() + ends_.size());
     for (const Memory& buffer : buffers_) total += int64_t(buffer.size());
     return total;
 }
 
 void RowWindow::open(const RowFile& file, int64_t row_bytes, int64_t file_rows, const uint32_t* order,
                      int64_t window_rows, int threads) {
+    open_ = true;
     window_rows = std::min(window_rows, file_rows);
     const bool same_place = file.descriptor == file_.descriptor && file.offset == file_.offset;
     const bool same_size = row_bytes == row_bytes_ && file_rows == file_rows_ && window_rows == window_rows_;
-    if (same_place && same_size && order == order_ && threads == threads_) return;
+    const bool same = same_place && same_size && threads == threads_;
+    if (same && (order == order_ || (order != nullptr && order_ != nullptr && holds_all()))) {
+        order_ = order;
+        return;
+    }
     if (!same_size || (order != nullptr) != (order_ != nullptr) || threads != threads_) {
         buffers_.clear();
         rows_ = Memory(size_t(window_rows * row_bytes));
-        places_ = Memory(order ? size_t(4 * window_rows) : 0);
-        ends_ = Memory(order ? size_t(4 * (chunks_of(file_rows, row_bytes) + 1)) : 0);
-        for (int worker = 0; order && worker < threads; ++worker)
+        const bool sorted = order != nullptr && window_rows < file_rows;
+        slots_ = Memory(sorted ? size_t(4 * window_rows) : 0);
+        slot_rows_ = Memory(sorted ? size_t(4 * window_rows) : 0);
+        ends_ = Memory(sorted ? size_t(4 * (chunks_of(file_rows, row_bytes) + 1)) : 0);
+        for (int worker = 0; sorted && worker < threads; ++worker)
             buffers_.emplace_back(size_t(rows_of_chunk(row_bytes) * row_bytes));
     }
     file_ = file;
@@ -97,10 +104,10 @@ void RowWindow::open(const RowFile& file, int64_t row_bytes, int64_t file_rows, 
 
 void RowWindow::hold(int64_t first, int64_t rows) {
     if (first >= first_ && first + rows <= first_ + held_) return;
-    first_ = first;
-    held_ = std::min(window_rows_, file_rows_ - first);
+    first_ = holds_all() ? 0 : first;
+    held_ = std::min(window_rows_, file_rows_ - first_);
     failure_ = 0;
-    if (order_ == nullptr)
+    if (order_ == nullptr || holds_all())
         read_as_they_stand();
     else
         read_in_order();
@@ -124,32 +131,36 @@ void RowWindow::read_in_order() {
     const int64_t chunks = chunks_of(file_rows_, row_bytes_);
     const auto chunk_rows = uint32_t(rows_of_chunk(row_bytes_));
     auto* ends = reinterpret_cast<uint32_t*>(ends_.data());
-    auto* places = reinterpret_cast<uint32_t*>(places_.data());
+    auto* slots = reinterpret_cast<uint32_t*>(slots_.data());
+    auto* slot_rows = reinterpret_cast<uint32_t*>(slot_rows_.data());
     std::fill_n(ends, chunks + 1, 0);
     for (int64_t place = 0; place < held_; ++place) ++ends[order_[first_ + place] / chunk_rows + 1];
     for (int64_t chunk = 1; chunk <= chunks; ++chunk) ends[chunk] += ends[chunk - 1];
     // ends[c] is where chunk c begins; counting it up, where it ends.
-    for (int64_t place = 0; place < held_; ++place)
-        places[ends[order_[first_ + place] / chunk_rows]++] = uint32_t(place);
+    for (int64_t place = 0; place < held_; ++place) {
+        const uint32_t row = order_[first_ + place];
+        slots[place] = ends[row / chunk_rows]++;
+        slot_rows[slots[place]] = row;
+    }
     ThreadPool::shared().run(threads_, chunks, [&](int64_t chunk, int worker) { read_chunk(chunk, worker); });
 }
 
 void RowWindow::read_chunk(int64_t chunk, int worker) {
     const auto* ends = reinterpret_cast<const uint32_t*>(ends_.data());
-    const auto* places = reinterpret_cast<const uint32_t*>(places_.data());
+    const auto* slot_rows = reinterpret_cast<const uint32_t*>(slot_rows_.data());
     const uint32_t begin = chunk == 0 ? 0 : ends[chunk - 1], end = ends[chunk];
     const int64_t first_row = chunk * rows_of_chunk(row_bytes_);
     const int64_t bytes = std::min(rows_of_chunk(row_bytes_), file_rows_ - first_row) * row_bytes_;
     const bool whole = (end - begin) * kBytesPerRead > bytes;
     std::byte* buffer = buffers_[size_t(worker)].data();
     if (whole) read(buffer, bytes, first_row * row_bytes_);
-    for (uint32_t i = begin; i < end; ++i) {
-        const int64_t row = order_[first_ + places[i]];
-        std::byte* to = rows_.data() + places[i] * row_bytes_;
+    for (uint32_t slot = begin; slot < end; ++slot) {
+        std::byte* to = rows_.data() + slot * row_bytes_;
+        const int64_t at = int64_t(slot_rows[slot]) * row_bytes_;
         if (whole)
-            std::memcpy(to, buffer + (row - first_row) * row_bytes_, size_t(row_bytes_));
+            std::memcpy(to, buffer + at - first_row * row_bytes_, size_t(row_bytes_));
         else
-            read(to, row_bytes_, row * row_bytes_);
+            read(to, row_bytes_, at);
     }
 }
 

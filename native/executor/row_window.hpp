@@ -6,17 +6,20 @@
 // itself is never changed.
 //
 // The file is read in chunks, in its own order, in parallel: a counting sort finds the rows of every
-// chunk, one read brings the chunk into a cache-sized buffer, and its rows are copied to their places in
-// the window. Where a chunk has few rows of the window, each is read by itself.
+// chunk, one read brings the chunk into a cache-sized buffer, and its rows are appended to the window. So
+// the window is written from its beginning to its end; a gather reads it in the run's order, through the
+// slots. Where a chunk has few rows of the window, each is read by itself. A window that has room for the
+// whole file is filled once and for all.
 //
 // Tried, in microseconds a row of 240 bytes from the page cache (6 million rows, a window of one sixth and
 // of one twenty-fourth of them, two threads beside other work, a virtual machine whose system calls take
 // 2 microseconds): a read for each row 1.6 and 1.8, for each row in ascending order 1.8 and 1.8; chunks of
 // 64 KiB 0.18 and 0.49, of 256 KiB 0.15 and 0.40, of 1 MiB 0.17 and 0.46; a mapping walked in pieces of
 // 4 MiB that are given back 0.11 and 0.22, but the process dies where the disk fails or the file is cut
-// short, and what is resident is the system's choice. One copy of the file in shuffled order for each
-// epoch would write as much as it reads. Reading ahead in a thread of its own gains nothing while the file
-// is in the page cache, because all cores compute; the system reads ahead by itself, as chunks ascend.
+// short, and what is resident is the system's choice. One copy of the file in
+// shuffled order for each epoch would write as much as it reads. Reading ahead in a thread of its own gains
+// nothing while the file is in the page cache, because all cores compute; the system reads ahead by itself,
+// as chunks ascend.
 #pragma once
 
 #include <cstddef>
@@ -53,30 +56,46 @@ public:
     // `order` of all rows, or null where they come as they stand. Keeps what is held while nothing changes.
     void open(const RowFile& file, int64_t row_bytes, int64_t file_rows, const uint32_t* order,
               int64_t window_rows, int threads);
-    void close() { file_.descriptor = -1; }
-    bool is_open() const { return file_.descriptor >= 0; }
+    void close() { open_ = false; }
+    bool is_open() const { return open_; }
 
-    // Holds nothing any more: the order has been drawn anew.
+    // Holds nothing any more: the file may have other contents.
     void restart() { held_ = 0; }
+    // The order has been drawn anew.
+    void reorder() {
+        if (!holds_all()) held_ = 0;
+    }
     // Makes places [first, first + rows) of the order available; throws ReadError.
     void hold(int64_t first, int64_t rows);
-    const std::byte* at(int64_t place) const { return rows_.data() + (place - first_) * row_bytes_; }
+    // Where a gather of these places begins: with `slots`, at the beginning of the window.
+    const std::byte* at(int64_t place) const {
+        return rows_.data() + (order_ == nullptr ? (place - first_) * row_bytes_ : 0);
+    }
+    // Slots of the places from this one on; null where they are side by side.
+    const uint32_t* slots(int64_t place) const {
+        if (order_ == nullptr) return nullptr;
+        if (holds_all()) return order_ + place;
+        return reinterpret_cast<const uint32_t*>(slots_.data()) + (place - first_);
+    }
     int64_t memory_bytes() const;
 
 private:
+    bool holds_all() const { return window_rows_ == file_rows_; }
     void read_as_they_stand();
     void read_in_order();
     void read_chunk(int64_t chunk, int worker);
     void read(void* to, int64_t bytes, int64_t at);
 
+    bool open_ = false;
     RowFile file_;
     int64_t row_bytes_ = 0, file_rows_ = 0, window_rows_ = 0;
     const uint32_t* order_ = nullptr;
     int threads_ = 1;
     int64_t first_ = 0, held_ = 0;
     Memory rows_;
-    Memory places_;                // of the window's rows, chunk by chunk
-    Memory ends_;                  // of every chunk's part of them
+    Memory slots_;                 // of the window's places
+    Memory slot_rows_;             // the row of the file in every slot
+    Memory ends_;                  // of every chunk's slots
     std::vector<Memory> buffers_;  // one a thread
     int failure_ = 0;
 };

@@ -16,11 +16,12 @@ import duckdb
 import numpy as np
 import pytest
 
-from onefold import _files, data
+from onefold import TableError, _files, data
 from onefold.cli import main
-from onefold.cli.preparation import prepare
+from onefold.cli.preparation import _in_file, _in_memory, prepare
 from onefold.cli.recipe import Recipe
 from onefold.cli.training import follow
+from onefold.data import sources
 
 PENGUINS = str(data.PENGUINS)
 FAST = ["--epochs", "3", "--quiet"]
@@ -89,15 +90,21 @@ def test_five_seeds_of_penguins_reach_97(run):
 
 @pytest.fixture
 def empty_process(monkeypatch):
-    """The command runs in the tests' process, which is large: count what it takes from here on."""
-    monkeypatch.setattr("onefold._native.resident", lambda: 0)
-    monkeypatch.setattr("onefold.cli.preparation._LEAST_MAPPED", 0)
+    """The command runs in the tests' process, which is large: count what it takes from here on.
+
+    Encoded rows go into a file wherever there is a budget.
+    """
+    monkeypatch.setattr("onefold.cli.preparation.resident", lambda: 0)
+    monkeypatch.setattr(
+        "onefold.cli.preparation._home",
+        lambda encoder, places, memory: _in_file if memory else _in_memory,
+    )
 
 
 @pytest.mark.usefixtures("empty_process")
 def test_memory_and_threads_leave_the_same_file(run, tmp_path):
     for name, options in {
-        "a": [], "b": ["--threads", 1, "--micro-batch", 3], "c": ["--memory", "200kB", "--threads", 1],
+        "a": [], "b": ["--threads", 1, "--micro-batch", 3], "c": ["--memory", "200MB", "--threads", 1],
     }.items():  # fmt: skip
         status, _, err = run("train", PENGUINS, "--target", "species", "-o", name, *FAST, *options)
         assert status == 0, err
@@ -196,7 +203,7 @@ WRONG = {
     "one row": (["train", "one.csv", "--target", "y"], 2, "has 1 row with a target; at least two"),
     "no target values": (["train", "gone.csv", "--target", "y"], 2, "has 0 rows with a target"),
     "infinity": (["train", "inf.csv", "--target", "y"], 2, "column 'x' holds 'inf'"),
-    "only the target": (["train", "alone.csv", "--target", "y"], 2, "no column is left"),
+    "only the target": (["train", "alone.csv", "--target", "y"], 2, "no column besides the target"),
     "unclosed quote": (["train", "quote.csv", "--target", "y"], 2, "quote.csv, line"),
     "not text": (["train", "binary.csv", "--target", "y"], 2, "not utf-8"),
     "broken gzip": (["train", "broken.csv.gz", "--target", "y"], 2, "could not read broken.csv.gz"),
@@ -416,7 +423,7 @@ def test_rows_in_a_file_train_to_the_same_bits(tmp_path):
     path = table(tmp_path / "t.csv", 5000)
     recipe = Recipe(target="y", epochs=2)
     within, beyond = (
-        prepare(recipe, recipe.table(path), memory=memory) for memory in (None, "100kB")
+        prepare(recipe, recipe.table(path), memory=memory) for memory in (None, "200MB")
     )
     assert not isinstance(within.parts["train"][0], np.memmap)
     assert isinstance(beyond.parts["train"][0], np.memmap)
@@ -434,7 +441,7 @@ def test_no_room_for_the_rows(run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     path = table(tmp_path / "t.csv", 5000)
-    status, _, err = run("train", path, "--target", "y", "--memory", "100kB")
+    status, _, err = run("train", path, "--target", "y", "--memory", "200MB")
     assert status == 2
     assert "No space left on device; point TMPDIR at a larger disk" in err
     assert not (tmp_path / "model.onefold").exists()
@@ -536,4 +543,110 @@ def test_scaling(run, tmp_path, scaling):
         assert x.std() == pytest.approx(1, abs=0.05)
     assert run("train", path, "--target", "y", "--scaling", scaling, *FAST)[0] == 0
     assert run("predict", "model.onefold", path, "-o", "p.csv")[0] == 0
-    assert scaling in run("inspect", "model.onefold")[1]
+    words = {"robust": "interquartile range", "quantile": "rank, from"}
+    assert words[scaling] in run("inspect", "model.onefold")[1]
+
+
+def test_a_query_without_a_table(run, tmp_path):
+    path = table(tmp_path / "t.csv", 200)
+    query = f"create temp table small as from '{path}' where a < 150; select * from small;"
+    status, out, err = run("train", "--sql", query, "--target", "y", *FAST, "--json")
+    assert status == 0, err
+    whole = json.loads(out)["fingerprint"]
+    status, out, _ = run("verify", "model.onefold")
+    assert (status, whole in out) == (0, True)
+    status, out, _ = run("predict", "model.onefold", path, "-q")  # a table is taken as it is
+    assert (status, len(out.splitlines())) == (0, 201)
+    status, out, _ = run("predict", "model.onefold", path, "-q", "--sql", "from data limit 7")
+    assert (status, len(out.splitlines())) == (0, 8)
+    status, _, err = run("evaluate", "model.onefold")
+    assert status == 0, err
+    status, _, err = run("train", "--target", "y", *FAST)
+    assert (status, "give a TABLE, or a query with --sql" in err) == (2, True)
+
+
+def test_sql_that_is_none(run):
+    status, _, err = run("train", "--sql", "selekt 1", "--target", "y", *FAST)
+    assert (status, "could not read the query" in err) == (2, True)
+    status, _, err = run("train", "--sql", "  ", "--target", "y", *FAST)
+    assert (status, "the query is empty" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("httpfs", "trying to automatically install the required extension 'httpfs: Failed"),
+        ("postgres_scanner", 'IO Error: Failed to download extension "postgres_scanner" at URL'),
+    ],
+)
+def test_an_extension_that_cannot_be_had(name, said):
+    """The messages are DuckDB's; a test cannot know whether it has a network."""
+    with pytest.raises(TableError, match=f"install_extension\\('{name}'\\)"):  # noqa: SIM117
+        with sources.Errors("s3://bucket/t.parquet", "utf-8", lambda: None):
+            raise duckdb.IOException(said)
+
+
+def test_an_address_is_not_a_file(run):
+    status, _, err = run("train", "s3://bucket/t.sqlite", "--target", "y", *FAST)
+    assert (status, "only CSV, Parquet and JSON" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--schedule", "cosin"], "did you mean 'cosine'"),
+        (["--warmup", 5], "--warmup is for --schedule cosine"),
+        (["--momentum", 0.9], "adamw has no option 'momentum'"),
+        (["--label-smoothing", 1.5], "label_smoothing"),
+        (["--loss", "hinge", "--label-smoothing", 0.1], "for a cross-entropy"),
+        (["--min-delta", "x"], "--min-delta"),
+    ],
+)
+def test_options_of_training_that_cannot_be(run, options, said):
+    status, _, err = run("train", PENGUINS, "--target", "species", *FAST, *options)
+    assert (status, err.count("\n")) == (2, 1)
+    assert said in err
+
+
+def test_every_option_of_training_changes_the_network(run):
+    def fingerprint(*options):
+        status, out, err = run("train", PENGUINS, "--target", "species", *FAST, "--json", *options)
+        assert status == 0, err
+        return json.loads(out)["fingerprint"]
+
+    changes = [
+        [], ["--schedule", "step", "--optimizer", "sgd"], ["--schedule", "cosine"], ["--schedule", "cosine", "--warmup", 9],
+        ["--label-smoothing", 0.2], ["--optimizer", "sgd"], ["--optimizer", "sgd", "--momentum", 0.9],
+        ["--weight-decay", 0.5], ["--clip-value", 1e-4], ["--clip-global-norm", 1e-3], ["--dropout", 0.3],
+        ["--learning-rate", 0.01], ["--batch-size", 16], ["--hidden", "32"], ["--activation", "tanh"],
+        ["--scaling", "robust"], ["--class-weight", "balanced"], ["--seed", 1],
+    ]  # fmt: skip
+    found = [fingerprint(*options) for options in changes]
+    assert len(set(found)) >= len(found) - 1  # step does not step in so few updates
+
+
+def complete(words):
+    environment = {
+        **os.environ, "_ONEFOLD_COMPLETE": "complete_bash",
+        "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1),
+    }  # fmt: skip
+    command = [sys.executable, "-m", "onefold"]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False
+    ).stdout.split()
+
+
+def test_the_shell_completes_commands_and_options():
+    assert complete("onefold pre") == ["predict"]
+    assert complete("onefold train --lear") == ["--learning-rate"]
+
+
+def test_completion_can_be_shown_and_installed(tmp_path):
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    for action in ("--show-completion", "--install-completion"):
+        # The shell that completes is the one that asks; `true` keeps it there.
+        command = ["bash", "-c", f"{sys.executable} -m onefold {action}; true"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert "bash" in done.stdout, done.stderr
+    written = [p for p in tmp_path.rglob("*") if p.is_file() and "onefold" in p.read_text()]
+    assert written

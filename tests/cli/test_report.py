@@ -78,7 +78,8 @@ def test_importance_finds_the_column_that_matters(reports):
     # The middle of the line is the network itself, which is as it was.
     step, loss = found.line[len(found.line) // 2]
     assert step == 0
-    assert loss == min(value for _, value in found.line)
+    assert loss < 1.05 * min(value for _, value in found.line)
+    assert max(found.line[0][1], found.line[-1][1]) > 2 * loss
     assert loaded.network.fingerprint() == before
 
 

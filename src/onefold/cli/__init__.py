@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         from onefold.cli.app import app
 
-        status = app(args=arguments, standalone_mode=False)
+        status = app(args=arguments, prog_name="onefold", standalone_mode=False)
         if status == _INTERRUPTED:  # the command-line library takes Ctrl-C for itself, silently
             return _fail("interrupted", _INTERRUPTED)
         return status if isinstance(status, int) else 0

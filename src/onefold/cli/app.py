@@ -28,10 +28,16 @@ app = typer.Typer(
 )
 
 Table = Annotated[
-    str,
+    str | None,
     typer.Argument(
-        metavar="TABLE", help="CSV, TSV, Parquet, JSON lines, SQLite, IDX images; globs too."
+        metavar="[TABLE]",
+        help="CSV, TSV, Parquet, JSON lines, SQLite, IDX images; globs and URLs too. "
+        "Left out where --sql names its own tables.",
     ),
+]
+Sql = Annotated[
+    str | None,
+    typer.Option("--sql", metavar="QUERY", help="Of this table, in place of the model's own."),
 ]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="File that `onefold train` wrote.")]
 Json = Annotated[bool, typer.Option("--json", help="Results as JSON on standard output.")]
@@ -61,8 +67,8 @@ def _main(
 @app.command()
 @with_recipe
 def train(
-    table: Table,
     recipe: Recipe,
+    table: Table = None,
     output_path: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Where the model goes.")
     ] = Path("model.onefold"),
@@ -80,6 +86,7 @@ def train(
     """Train a network on a table and save it."""
     log = output.Log(quiet=quiet)
     check_writable(output_path)
+    recipe = replace(recipe, from_query=table is None)
     with output.watching(quiet) as watch:
         prepared = prepare(recipe, recipe.table(table, memory), memory=memory, watch=watch)
     log.table(prepared)
@@ -108,8 +115,8 @@ def train(
 @app.command()
 @with_recipe
 def cv(
-    table: Table,
     recipe: Recipe,
+    table: Table = None,
     folds: Annotated[int, typer.Option(help="Parts, each of which is the test set once.")] = 5,
     seeds: Annotated[int, typer.Option(help="Times that it is done, with seeds one apart.")] = 1,
     threads: Threads = None,
@@ -122,6 +129,7 @@ def cv(
     if seeds < 1:
         raise onefold.OptionError(f"--seeds is a number from 1 up, not {seeds}")
     log = output.Log(quiet=quiet)
+    recipe = replace(recipe, from_query=table is None)
     source = recipe.table(table)
     found: list[dict[str, Any]] = []
     for seed in range(recipe.seed, recipe.seed + seeds):
@@ -146,7 +154,7 @@ def cv(
 @app.command()
 def predict(
     model: Model,
-    table: Table,
+    table: Table = None,
     output_path: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="CSV or .parquet; by default stdout."),
@@ -155,6 +163,7 @@ def predict(
         bool, typer.Option("--probabilities", help="A column for the probability of each class.")
     ] = False,
     table_format: Format = None,
+    sql: Sql = None,
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
@@ -162,7 +171,7 @@ def predict(
     loaded = models.load(model)
     if output_path is not None:
         check_writable(output_path)
-    source = loaded.recipe.table(table, format=table_format)
+    source = loaded.recipe.table(table, format=table_format, sql=sql)
     loaded.encoder.check(source.kinds)
     log = output.Log(quiet=quiet)
     log.unused(loaded, source.kinds)
@@ -180,14 +189,15 @@ def predict(
 @app.command()
 def evaluate(
     model: Model,
-    table: Table,
+    table: Table = None,
     table_format: Format = None,
+    sql: Sql = None,
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Measure a model on a table that has the target."""
     loaded = models.load(model)
-    found = models.evaluate(loaded, table, threads, table_format)
+    found = models.evaluate(loaded, table, threads, table_format, sql)
     output.result(found, as_json, lambda: output.evaluated(loaded, found))
 
 
@@ -208,7 +218,7 @@ def inspect(model: Model, as_json: Json = False) -> None:
 @app.command()
 def report(
     model: Model,
-    table: Table,
+    table: Table = None,
     output_path: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Where the page goes.")
     ] = Path("report.html"),
@@ -221,12 +231,14 @@ def report(
     check_writable(output_path)
     with output.watching(quiet) as watch:
         prepared = models.prepared(loaded, loaded.recipe.table(table), watch)
-        write_report(output_path, model, table, loaded, prepared, watch)
+        write_report(output_path, model, table or "", loaded, prepared, watch)
     print(f"report {output_path}")
 
 
 @app.command()
-def verify(model: Model, table: Table, threads: Threads = None, quiet: Quiet = False) -> None:
+def verify(
+    model: Model, table: Table = None, threads: Threads = None, quiet: Quiet = False
+) -> None:
     """Train again from the same table and compare fingerprints."""
     loaded = models.load(model)
     record = loaded.network.extra["record"]

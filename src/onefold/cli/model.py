@@ -51,10 +51,14 @@ def load(path: Path) -> Loaded:
 
 
 def evaluate(
-    loaded: Loaded, table: str, threads: int | None, format: str | None = None
+    loaded: Loaded,
+    table: str | None,
+    threads: int | None,
+    format: str | None = None,
+    sql: str | None = None,
 ) -> dict[str, Any]:
     """Figures of a model on the rows of a table that have a target."""
-    source = loaded.recipe.table(table, format=format)
+    source = loaded.recipe.table(table, format=format, sql=sql)
     loaded.encoder.check(source.kinds)
     source.check(loaded.target.name)
     inputs, columns = [], []
@@ -65,7 +69,7 @@ def evaluate(
         inputs.append(loaded.encoder.encode(chunk, first)[rows])
         columns.append(chunk[loaded.target.name][rows])
     if not sum(map(len, columns)):
-        raise TableError(f"no row of {table} has a target")
+        raise TableError(f"no row of {source.name} has a target")
     x, y = np.concatenate(inputs), loaded.target.encode(np.concatenate(columns))
     known = (loaded.target, loaded.network, x, y, threads)
     return {"rows": len(y), **metrics.scores(*known), **metrics.details(*known)}

@@ -12,6 +12,7 @@ import typer
 
 from onefold._errors import OptionError, nearest
 from onefold.cli.recipe import Recipe
+from onefold.optim import SCHEDULES
 
 _DEFAULT = Recipe(target="")
 
@@ -60,15 +61,37 @@ def _options(
     activation: Annotated[str, typer.Option(help="Of the hidden layers.")] = _DEFAULT.activation,
     dropout: Annotated[float, typer.Option(help="After each hidden layer.")] = _DEFAULT.dropout,
     loss: Annotated[str | None, typer.Option(help="By default the one that fits the task.")] = None,
+    label_smoothing: Annotated[
+        float | None,
+        typer.Option(help="Share of a class's target that goes to all classes; 0.1 by default."),
+    ] = None,
     optimizer: Annotated[str, typer.Option(help="sgd, adam, adamw, ...")] = _DEFAULT.optimizer,
-    learning_rate: Annotated[float, typer.Option()] = _DEFAULT.learning_rate,
-    weight_decay: Annotated[float | None, typer.Option(help="The optimizer's by default.")] = None,
+    momentum: Annotated[float | None, typer.Option(help="Of sgd and rmsprop.")] = None,
+    learning_rate: Annotated[
+        float, typer.Option(help="The largest of the schedule.")
+    ] = _DEFAULT.learning_rate,
+    schedule: Annotated[
+        str | None,
+        typer.Option(help=f"Of the learning rate: constant, {', '.join(sorted(SCHEDULES))}."),
+    ] = _DEFAULT.schedule,
+    warmup: Annotated[
+        int, typer.Option(help="Updates over which a cosine schedule rises first.")
+    ] = _DEFAULT.warmup,
+    weight_decay: Annotated[float, typer.Option(help="Of the weights, not the biases.")] = (
+        _DEFAULT.weight_decay or 0.0
+    ),
+    clip_value: Annotated[
+        float | None, typer.Option(help="Largest element of the gradient.")
+    ] = None,
     clip_global_norm: Annotated[float | None, typer.Option(help="Largest gradient norm.")] = None,
     epochs: Annotated[int, typer.Option(help="At most.")] = _DEFAULT.epochs,
     batch_size: Annotated[int, typer.Option(help="Rows of an update.")] = _DEFAULT.batch_size,
     patience: Annotated[
         int, typer.Option(help="Epochs without a better validation loss; 0 for all epochs.")
     ] = _DEFAULT.patience or 0,
+    min_delta: Annotated[
+        float, typer.Option(help="How much better a loss must be to count.")
+    ] = _DEFAULT.min_delta,
     stop_below: Annotated[float | None, typer.Option(help="Training loss to stop at.")] = None,
     seed: Annotated[
         int, typer.Option(help="Of the split, the weights and the order.")
@@ -87,7 +110,7 @@ def _options(
         str | None, typer.Option(help="balanced: every class counts as much as the others.")
     ] = None,
     scaling: Annotated[
-        str, typer.Option(help="Of numbers: standard, robust or quantile.")
+        str, typer.Option(help="Of numbers: standard, clipped, robust or quantile.")
     ] = _DEFAULT.scaling,
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="Leave a column out.")
@@ -115,14 +138,20 @@ def _options(
         activation=activation,
         dropout=dropout,
         loss=loss,
+        label_smoothing=label_smoothing,
         optimizer=optimizer,
+        momentum=momentum,
         learning_rate=learning_rate,
+        schedule=None if schedule == "constant" else schedule,
+        warmup=warmup,
         weight_decay=weight_decay,
+        clip_value=clip_value,
         clip_global_norm=clip_global_norm,
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,
         patience=patience or None,
+        min_delta=min_delta,
         stop_below=stop_below,
         validation=validation,
         test=test,

@@ -42,7 +42,7 @@ class Log:
         for name in ("column", "kind", "inputs", "note"):
             view.add_column(name, justify="right" if name == "inputs" else "left")
         for encoded in prepared.encoder.columns[:_SHOWN]:
-            view.add_row(encoded.name, encoded.kind, str(encoded.width), encoded.note())
+            view.add_row(encoded.name, encoded.word, str(encoded.width), encoded.note())
         more = len(prepared.encoder.columns) - _SHOWN
         if more > 0:
             view.add_row(f"... and {more} more", "", "", "")
@@ -170,14 +170,15 @@ def inspected(loaded: Loaded, path: Path) -> None:
     )
     print(f"target {loaded.target.name} ({loaded.target.task}){_classes(loaded.target)}")
     for encoded in loaded.encoder.columns:
-        print(f"  {encoded.name}: {encoded.kind}, {encoded.note()}")
+        print(f"  {encoded.name}: {encoded.word}, {encoded.note()}")
     for name, why in loaded.encoder.dropped.items():
         print(f"  {name}: left out, {why}")
     rows = ", ".join(f"{count:,} {name}" for name, count in record["rows"].items())
     print(f"trained on {rows} rows; {record['epochs']} epochs, stopped by {record['stopped']}")
     if record["test"]:
         scores(record["test"], "test")
-    print(f"table SHA-256 {record['table_sha256']}")
+    if record["table_sha256"]:
+        print(f"table SHA-256 {record['table_sha256']}")
     print(
         f"fingerprint {network.fingerprint()[:8]} ({network.fingerprint()}), arithmetic {_files.ARITHMETIC}"
     )

@@ -16,15 +16,15 @@ from onefold import data
 from onefold._errors import BudgetError, OptionError, TableError
 from onefold.cli.recipe import Recipe
 from onefold.data.columns import Chunk, Column
-from onefold.data.target import present_rows
+from onefold.data.target import present, present_rows
 from onefold.train.budget import format_size, parse_size
 from onefold.train.residency import FileRows, resident
 
+Rows = NDArray[np.uint32]
 #: Hears of a stage's name, the rows that are done, and how many there are.
 Watch = Callable[[str, int, int], None]
-_COLUMN_BYTES = 5_000_000  # that DuckDB holds of a column while it streams
-#: A row of a mapped file may bring 2 MiB of it into memory, and a tile of rows is read at once.
-_LEAST_MAPPED = 400_000_000
+# That a reading takes beside its columns: DuckDB's buffers and pieces of our own.
+_READING_BYTES = 90_000_000
 _LEAST_LEFT = 32_000_000  # bytes in which a small table can be learned
 
 
@@ -81,52 +81,83 @@ def prepare(
     The table is read three times: its target, to split the rows; the training rows, to learn the
     encoding; all rows, to encode them. Within a small `memory` the columns are read in groups.
     """
-    column = table.column(recipe.target)
-    rows = present_rows(column)
-    if len(column) == 0:
-        raise TableError(f"{table.name} has no rows")
-    if len(rows) < 2:
-        raise TableError(
-            f"{table.name} has {len(rows)} row{'' if len(rows) == 1 else 's'} with a target; "
-            "at least two are needed"
-        )
-    values = column[rows]
+    cells = table.column(recipe.target)
+    values, rows = _with_target(table.name, cells)
+    skipped = len(cells) - len(values)
+    del cells
     target = known[1] if known else data.Target.find(recipe.target, values, recipe.task)
     y = target.encode(values)
     classes = None if target.task == "regression" else y
     if recipe.class_weight is not None and classes is None:
         raise OptionError("--class-weight is for classes; this target is a regression")
-    test, validation, train = _split(recipe, table, rows, classes, fold)
+    test, validation, train = _split(recipe, table, rows, len(values), classes, fold)
     if len(train) == 0:
         raise TableError(f"{table.name} has too few rows to train on: {len(y)}")
     # A regression's scale, too, is learned from the training rows.
     if target.task == "regression" and known is None:
         target = data.Target.find(recipe.target, values[train], "regression")
         y = target.encode(values)
-    encoder = known[0] if known else _learn(recipe, table, rows[train], memory, watch)
+    del values  # a large table's memory is needed for other things
     named = {"train": train, "validation": validation, "test": test}
     parts = {name: part for name, part in named.items() if len(part)}
-    places = {name: rows[part] for name, part in parts.items()}
-    size = 4 * encoder.width * sum(map(len, places.values()))
-    mapped = memory is not None and size > parse_size(left(memory)) // 2
-    if memory is not None and mapped and parse_size(left(memory)) < min(size, _LEAST_MAPPED):
-        least = parse_size(memory) - parse_size(left(memory)) + min(size, _LEAST_MAPPED)
-        raise BudgetError(
-            f"memory={memory!r} is too small for rows that are read from a file in another order; "
-            f"give at least {format_size(least)}"
-        )
-    inputs = _encode(table, encoder, places, _in_file if mapped else _in_memory, memory, watch)
+    targets = {name: y[part] for name, part in parts.items()}
     weights = {}
     if recipe.class_weight is not None and classes is not None:
         weights = _balanced(classes, {n: p for n, p in parts.items() if n != "test"})
-    return Prepared(
-        encoder,
-        target,
-        {name: (inputs[name], y[part]) for name, part in parts.items()},
-        len(column) - len(rows),
-        table.digest(),
-        weights,
-    )
+    del y, classes
+    places = {name: part if rows is None else rows[part] for name, part in parts.items()}
+    del rows, parts, named, test, validation, train
+    encoder = known[0] if known else _learn(recipe, table, places["train"], memory, watch)
+    inputs = _encode(table, encoder, places, _home(encoder, places, memory), memory, watch)
+    both = {name: (inputs[name], targets[name]) for name in targets}
+    return Prepared(encoder, target, both, skipped, table.digest(), weights)
+
+
+def _with_target(name: str | None, cells: Column) -> tuple[Column, Rows | None]:
+    """The cells of the target that are there, and their rows (None: all).
+
+    Raises
+    ------
+    TableError
+        There are less than two.
+    """
+    there = present(cells)
+    count = int(there.sum())
+    if len(cells) == 0:
+        raise TableError(f"{name} has no rows")
+    if count < 2:
+        raise TableError(
+            f"{name} has {count} row{'' if count == 1 else 's'} with a target; "
+            "at least two are needed"
+        )
+    if count == len(cells):
+        return cells, None
+    return cells[there], np.flatnonzero(there).astype(np.uint32)
+
+
+def _home(
+    encoder: data.Encoder, places: Mapping[str, Rows], memory: str | None
+) -> Callable[[int, int], NDArray[np.float32]]:
+    """Where encoded rows go: memory, or a file where they would take more than half of the budget.
+
+    Raises
+    ------
+    BudgetError
+        Too little is left even to read them from a file.
+    """
+    if memory is None:
+        return _in_memory
+    size = 4 * encoder.width * sum(map(len, places.values()))
+    room = parse_size(left(memory))
+    if size <= room // 2:
+        return _in_memory
+    if room < _LEAST_LEFT:
+        least = parse_size(memory) - room + _LEAST_LEFT
+        raise BudgetError(
+            f"memory={memory!r} is too small for {format_size(size)} of encoded rows, though they are "
+            f"kept in a file; give at least {format_size(least)}"
+        )
+    return _in_file
 
 
 def left(memory: str) -> str:
@@ -154,9 +185,7 @@ def _trim() -> None:
         trim(0)
 
 
-def _balanced(
-    classes: NDArray[Any], parts: Mapping[str, NDArray[np.int64]]
-) -> dict[str, NDArray[np.float32]]:
+def _balanced(classes: NDArray[Any], parts: Mapping[str, Rows]) -> dict[str, NDArray[np.float32]]:
     """Weights by which every class counts as much as the others, from the training rows."""
     counts = np.maximum(np.bincount(classes[parts["train"]], minlength=int(classes.max()) + 1), 1)
     of_class = len(parts["train"]) / (np.count_nonzero(counts) * counts)
@@ -166,19 +195,24 @@ def _balanced(
 def _split(
     recipe: Recipe,
     table: data.Table,
-    places: NDArray[np.int64],
+    places: Rows | None,
+    rows: int,
     classes: NDArray[Any] | None,
     fold: tuple[int, int] | None,
-) -> list[NDArray[np.int64]]:
-    """Test, validation and training rows, among those at `places` of the table."""
-    rows = len(places)
+) -> list[Rows]:
+    """Test, validation and training rows, among the `rows` at `places` of the table (None: all)."""
+
+    def column(name: str) -> Column:
+        cells = table.column(name)
+        return cells if places is None else cells[places]
+
     if fold is not None and (recipe.split_by or recipe.split_column):
         raise OptionError("cross-validation draws its own folds; leave --split-by and the like out")
     if recipe.split_column:
-        return _split_by_words(recipe.split_column, table.column(recipe.split_column)[places])
+        return _split_by_words(recipe.split_column, column(recipe.split_column))
     if recipe.split_by:
-        keys = table.column(recipe.split_by)[places]
-        missing = len(places) - len(present_rows(keys))
+        keys = column(recipe.split_by)
+        missing = rows - len(present_rows(keys))
         if missing:
             raise TableError(
                 f"column {recipe.split_by!r} is missing in {missing} rows, so it gives them no order"
@@ -197,20 +231,22 @@ def _split(
     return [parts[place], rest[inner[0]], rest[inner[1]]]
 
 
-def _split_by_words(name: str, cells: Column) -> list[NDArray[np.int64]]:
+def _split_by_words(name: str, cells: Column) -> list[Rows]:
     """Test, validation and training rows where a column says what is what."""
     words = [str(cell).strip().lower() for cell in cells.tolist()]
     strange = next((w for w in words if w not in ("train", "validation", "test")), None)
     if strange is not None:
         raise TableError(f"column {name!r} says train, validation or test, found {strange!r}")
     said = np.array(words)
-    return [np.flatnonzero(said == word) for word in ("test", "validation", "train")]
+    return [
+        np.flatnonzero(said == word).astype(np.uint32) for word in ("test", "validation", "train")
+    ]
 
 
 def _learn(
     recipe: Recipe,
     table: data.Table,
-    rows: NDArray[np.int64],
+    rows: Rows,
     memory: str | None,
     watch: Watch,
 ) -> data.Encoder:
@@ -221,7 +257,7 @@ def _learn(
         kinds, numeric=recipe.numeric, categorical=recipe.categorical, drop=recipe.drop,
         scaling=recipe.scaling,
     )  # fmt: skip
-    groups = _groups(list(kinds), memory)
+    groups = _groups(table, list(kinds), memory)
     total = len(groups) * (int(rows[-1]) + 1)
     for number, names in enumerate(groups):
         for first, chunk in numbered(table, names):
@@ -235,7 +271,7 @@ def _learn(
 def _encode(
     table: data.Table,
     encoder: data.Encoder,
-    parts: Mapping[str, NDArray[np.int64]],
+    parts: Mapping[str, Rows],
     empty: Callable[[int, int], NDArray[np.float32]],
     memory: str | None,
     watch: Watch,
@@ -246,7 +282,7 @@ def _encode(
     columns = {
         c.name: (c, end - c.width, end) for c, end in zip(encoder.columns, ends, strict=True)
     }
-    groups = _groups(list(columns), memory)
+    groups = _groups(table, list(columns), memory)
     total = len(groups) * (max(int(rows[-1]) for rows in parts.values()) + 1)
     for number, names in enumerate(groups):
         done = dict.fromkeys(parts, 0)
@@ -264,11 +300,17 @@ def _encode(
     return out
 
 
-def _groups(names: list[str], memory: str | None) -> list[list[str]]:
+def _groups(table: data.Table, names: list[str], memory: str | None) -> list[list[str]]:
     """Columns that are read together: all of them, or as many as DuckDB's buffers have room for."""
     if memory is None:
         return [names]
-    size = max(1, parse_size(left(memory)) // 2 // _COLUMN_BYTES)
+    room = parse_size(left(memory)) - _READING_BYTES
+    if room < table.column_bytes:
+        least = parse_size(memory) - room + table.column_bytes
+        raise BudgetError(
+            f"memory={memory!r} is too small to read the table; give at least {format_size(least)}"
+        )
+    size = room // table.column_bytes
     return [names[i : i + size] for i in range(0, len(names), size)]
 
 
@@ -308,8 +350,8 @@ def rows_of(chunk: Chunk) -> int:
     return len(next(iter(chunk.values())))
 
 
-def _within(rows: NDArray[np.int64], first: int, chunk: Chunk) -> NDArray[np.int64]:
+def _within(rows: Rows, first: int, chunk: Chunk) -> NDArray[np.int64]:
     """Those of some rows (ascending) that are in a piece of the table."""
     end = first + rows_of(chunk)
-    low, high = np.searchsorted(rows, [first, end])
-    return rows[low:high]
+    low, high = np.searchsorted(rows, np.array([first, end], rows.dtype))
+    return rows[low:high].astype(np.int64)

@@ -13,33 +13,43 @@ from onefold.train.budget import parse_size
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that shapes the result of `onefold train`; kept in the model file."""
+    """Everything that shapes the result of `onefold train`; kept in the model file.
+
+    The defaults were chosen on thirteen real tables (docs/defaults.md).
+    """
 
     target: str
     task: str | None = None
     hidden: tuple[int, ...] = (64, 64)
-    activation: str = "relu"
+    activation: str = "mish"
     dropout: float = 0.0
     loss: str | None = None
+    label_smoothing: float | None = None
     optimizer: str = "adamw"
-    learning_rate: float = 0.003
-    weight_decay: float | None = None
+    momentum: float | None = None
+    learning_rate: float = 0.01
+    schedule: str | None = "one_cycle"
+    warmup: int = 0
+    weight_decay: float | None = 0.1
+    clip_value: float | None = None
     clip_global_norm: float | None = None
-    epochs: int = 200
+    epochs: int = 100
     batch_size: int = 32
     seed: int = 0
-    patience: int | None = 20
+    patience: int | None = 100
+    min_delta: float = 0.0
     stop_below: float | None = None
     validation: float = 0.16
     test: float = 0.2
     split_by: str | None = None
     split_column: str | None = None
     class_weight: str | None = None
-    scaling: str = "standard"
+    scaling: str = "clipped"
     drop: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     sql: str | None = None
+    from_query: bool = False
     format: str | None = None
     delimiter: str | None = None
     header: bool = True
@@ -59,11 +69,22 @@ class Recipe:
             raise OptionError("rows are split by an order or by a column's words, not by both")
 
     def table(
-        self, source: Any, memory: str | None = None, format: str | None = None
+        self,
+        source: Any,
+        memory: str | None = None,
+        format: str | None = None,
+        sql: str | None = None,
     ) -> data.Table:
-        """A table as this recipe reads it; `format` where another file is of another kind."""
+        """A table as this recipe reads it.
+
+        `format` and `sql` where another table is of another kind, or comes by another query. A query
+        without a table (`from_query`) is not for a table that is given.
+        """
+        query = sql or (None if self.from_query and source is not None else self.sql)
+        if source is None and query is None:
+            raise OptionError("give a TABLE, or a query with --sql")
         return data.Table(
-            source, sql=self.sql, format=format or self.format, delimiter=self.delimiter,
+            source, sql=query, format=format or self.format, delimiter=self.delimiter,
             header=self.header, encoding=self.encoding,
             memory=None if memory is None else parse_size(memory) // 4,
         )  # fmt: skip

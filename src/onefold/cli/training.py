@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from onefold import optim
+from onefold._errors import OptionError
 from onefold.cli import metrics
 from onefold.cli.preparation import Prepared, left
 from onefold.cli.recipe import Recipe
+from onefold.data import Target
 from onefold.network import Network
+from onefold.nn import losses
 from onefold.nn.layers import Dense, Dropout, Layer
+from onefold.nn.losses import CrossEntropy, Loss
 from onefold.train.callbacks import Callback, History
+
+_SMOOTHING = 0.1  # of the labels of a cross-entropy, where nothing is said
+_BESIDE = 24_000_000  # bytes
+_BESIDE_ROW = 8
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,30 @@ def build(recipe: Recipe, prepared: Prepared) -> Network:
     return Network(layers, inputs=prepared.encoder.width, seed=recipe.seed)
 
 
+def _loss(recipe: Recipe, target: Target) -> Loss:
+    loss = losses.get(recipe.loss or target.loss)
+    if isinstance(loss, CrossEntropy):
+        given = recipe.label_smoothing
+        return CrossEntropy(label_smoothing=_SMOOTHING if given is None else given)
+    if recipe.label_smoothing:
+        raise OptionError("--label-smoothing is for a cross-entropy, that is, for classes")
+    return loss
+
+
+def _optimizer(recipe: Recipe) -> optim.Optimizer:
+    rate: float | optim.Schedule = recipe.learning_rate
+    if recipe.warmup and recipe.schedule != "cosine":
+        raise OptionError("--warmup is for --schedule cosine")
+    if recipe.schedule is not None:
+        config = {"name": recipe.schedule, "initial": recipe.learning_rate}
+        more = {"warmup": recipe.warmup} if recipe.warmup else {}
+        rate = optim.schedules.from_config({**config, **more})
+        assert isinstance(rate, optim.Schedule)
+    names = ("weight_decay", "clip_value", "clip_global_norm", "momentum")
+    given = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
+    return optim.get(recipe.optimizer, learning_rate=rate, **given)
+
+
 def follow(
     recipe: Recipe,
     prepared: Prepared,
@@ -49,26 +81,26 @@ def follow(
     callbacks: Sequence[Callback] = (),
 ) -> Trained:
     """Train as the recipe says. Memory, micro-batch and threads do not shape the result."""
-    options: dict[str, Any] = {"learning_rate": recipe.learning_rate}
-    for name in ("weight_decay", "clip_global_norm"):
-        if getattr(recipe, name) is not None:
-            options[name] = getattr(recipe, name)
     network = build(recipe, prepared)
     inputs, targets = prepared.parts["train"]
     held_out: tuple[Any, ...] | None = prepared.parts.get("validation")
     if held_out is not None and "validation" in prepared.weights:
         held_out = (*held_out, prepared.weights["validation"])
-    budget = None if memory is None else left(memory)
+    # Besides the plan there are the targets in the loss's form and what measuring takes.
+    rows = sum(len(y) for _, y in prepared.parts.values())
+    beside = _BESIDE + _BESIDE_ROW * rows
+    budget = None if memory is None else str(max(1, int(left(memory)) - beside))
     history = network.fit(
         inputs,
         targets,
-        loss=recipe.loss or prepared.target.loss,
-        optimizer=optim.get(recipe.optimizer, **options),
+        loss=_loss(recipe, prepared.target),
+        optimizer=_optimizer(recipe),
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         sample_weight=prepared.weights.get("train"),
         validation=held_out,
         patience=recipe.patience,
+        min_delta=recipe.min_delta,
         stop_below=recipe.stop_below,
         time_limit=time_limit,
         memory=budget,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ class Numeric:
     median: float
     indicator: bool
     kind: str = "numeric"
+    word: ClassVar[str] = "numeric"  # for people, whatever the scaling
 
     @property
     def width(self) -> int:
@@ -78,18 +79,28 @@ class Numeric:
 
 
 @dataclass(frozen=True)
-class Robust(Numeric):
-    """A number less its median, divided by its interquartile range, smoothly kept within ±3.
+class Clipped(Numeric):
+    """A number, standardised and smoothly kept within ±3, so that no outlier rules the network.
 
-    `x / sqrt(1 + (x / 3)^2)`, after RealMLP (Holzmueller et al. 2024). `mean` and `scale` hold the
-    median and the range; where the quartiles are equal, half the distance of the extremes.
+    `x / sqrt(1 + (x / 3)^2)`, after RealMLP (Holzmueller et al. 2024).
     """
 
-    kind: str = "robust"
+    kind: str = "clipped"
 
     def _scaled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         x = super()._scaled(values)
         return x / np.sqrt(1 + (x / 3) * (x / 3))
+
+
+@dataclass(frozen=True)
+class Robust(Clipped):
+    """A number less its median, divided by its interquartile range, smoothly kept within ±3.
+
+    `mean` and `scale` hold the median and the range; where the quartiles are equal, half the distance
+    of the extremes.
+    """
+
+    kind: str = "robust"
 
     def _measures(self) -> str:
         return f"median {self.mean:.4g}, interquartile range {self.scale:.4g}"
@@ -127,6 +138,7 @@ class Categorical:
     name: str
     categories: tuple[str, ...]
     kind: str = "categorical"
+    word: ClassVar[str] = "categorical"
 
     @property
     def width(self) -> int:
@@ -136,10 +148,15 @@ class Categorical:
     def encode(self, column: Column, first_row: int = 0) -> Inputs:
         """The column as inputs, shape (rows, width)."""
         places = {category: place for place, category in enumerate(self.categories)}
-        cells = number_text(column) if column.dtype != object else column
-        out = np.zeros((len(cells), self.width), dtype=np.float32)
         unseen = len(self.categories)
-        out[np.arange(len(cells)), [places.get(cell, unseen) for cell in cells.tolist()]] = 1
+        if column.dtype == object:
+            found = np.array([places.get(cell, unseen) for cell in column.tolist()], np.int64)
+        else:  # each different number is looked up once
+            distinct, rows = np.unique(column, return_inverse=True)
+            words = number_text(distinct).tolist()
+            found = np.array([places.get(word, unseen) for word in words], np.int64)[rows]
+        out = np.zeros((len(column), self.width), dtype=np.float32)
+        out[np.arange(len(column)), found] = 1
         return out
 
     def note(self) -> str:
@@ -161,6 +178,7 @@ class Date:
     has_times: bool
     indicator: bool
     kind: str = "date"
+    word: ClassVar[str] = "date"
 
     @property
     def width(self) -> int:
@@ -196,11 +214,12 @@ class Date:
         )
 
 
-Encoded = Numeric | Categorical | Date  # Robust and Quantile are Numeric
+Encoded = Numeric | Categorical | Date  # Clipped, Robust and Quantile are Numeric
 _CLASSES: dict[str, Any] = {
-    "numeric": Numeric, "robust": Robust, "quantile": Quantile, "categorical": Categorical, "date": Date
+    "numeric": Numeric, "clipped": Clipped, "robust": Robust, "quantile": Quantile,
+    "categorical": Categorical, "date": Date,
 }  # fmt: skip
-SCALINGS = ("standard", "robust", "quantile")
+SCALINGS = ("standard", "clipped", "robust", "quantile")
 _KNOTS = 129
 
 
@@ -284,9 +303,10 @@ class EncoderFit:
     kinds : mapping of str to str
         The columns to learn from, as `Table.kinds` has them.
     numeric, categorical, drop : sequence of str
-        Columns whose kind the user gives, or that are left out.
-    scaling : {"standard", "robust", "quantile"}, default "standard"
-        Of numbers: `Numeric`, `Robust` or `Quantile`.
+        Columns whose kind the user gives, or that are left out. Of the others, texts that are all
+        numbers are numbers; whole numbers from 0 or 1 up with three to five values are categories.
+    scaling : {"standard", "clipped", "robust", "quantile"}, default "standard"
+        Of numbers: `Numeric`, `Clipped`, `Robust` or `Quantile`.
 
     Raises
     ------
@@ -353,6 +373,8 @@ class EncoderFit:
                     "are kept, the others share one place"
                 )
         encoder.notices += [f"{name} is left out: {why}" for name, why in encoder.dropped.items()]
+        if not self._order:
+            raise TableError("the table has no column besides the target")
         if not encoder.columns:
             raise TableError(
                 "no column is left to learn from: "
@@ -382,7 +404,8 @@ class EncoderFit:
         if self._scaling == "quantile":
             knots = numbers.quantiles(np.arange(_KNOTS) / (_KNOTS - 1))
             return Quantile(name, mean, scale, median, indicator, knots=tuple(knots.tolist()))
-        return Numeric(name, mean, scale, median, indicator)
+        kind = Clipped if self._scaling == "clipped" else Numeric
+        return kind(name, mean, scale, median, indicator)
 
     def _encoded(self, name: str, fit: ColumnFit) -> Encoded:
         if name in self._numeric and fit.numbers is None:
@@ -394,5 +417,7 @@ class EncoderFit:
             mean, scale = fit.numbers.moments()
             if fit.is_date:
                 return Date(name, mean, scale, fit.has_times, indicator)
+            if fit.numbers.codes is not None and name not in self._numeric:
+                return Categorical(name, tuple(number_text(fit.numbers.codes)))
             return self._number(name, fit.numbers, indicator)
         return Categorical(name, fit.categories())

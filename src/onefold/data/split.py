@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from onefold import _native
 
-Rows = NDArray[np.int64]
+Rows = NDArray[np.uint32]
 
 
 def split(
@@ -32,12 +32,12 @@ def split(
     -------
     list of arrays of row numbers, ascending
     """
-    order = _native.permutation(count, seed, 2**32 - 1).astype(np.int64)
+    order = _native.permutation(count, seed, 2**32 - 1)
     if classes is not None:  # rows of a class one after another, each class in the drawn order
         order = order[np.argsort(classes[order], kind="stable")]
     weights = [*map(float, shares), max(0.0, 1.0 - sum(shares))]
     owed = [0.0] * len(weights)
-    chosen = np.empty(count, np.uint32)
+    chosen = np.empty(count, np.min_scalar_type(len(weights)))
     for place in range(count):  # to the part that is furthest behind its share
         owed = [debt + weight for debt, weight in zip(owed, weights, strict=True)]
         part = owed.index(max(owed))
@@ -67,4 +67,4 @@ def split_in_order(keys: NDArray[Any], shares: Sequence[float]) -> list[Rows]:
     for share in shares:
         ends.append(ends[-1] - round(share * len(keys)))
     cuts = [*ends, 0]
-    return [np.sort(order[cuts[i + 1] : cuts[i]]).astype(np.int64) for i in range(len(cuts) - 1)]
+    return [np.sort(order[cuts[i + 1] : cuts[i]]).astype(np.uint32) for i in range(len(cuts) - 1)]

@@ -19,6 +19,9 @@ _MOST_COUNTED = 100_000
 #: Values that a median is taken from at most: all of a smaller table, an even draw of a larger one.
 _SAMPLE = 1 << 14
 _LEAST_IDENTIFIERS = 20
+#: Whole numbers from 0 or 1 up with three to so many values are taken as codes of categories.
+MAX_CODES = 5
+_ROWS_OF_A_CODE = 10
 
 
 def number_text(column: NDArray[Any]) -> NDArray[Any]:
@@ -106,6 +109,7 @@ class Numbers:
         self._kept: list[NDArray[np.float64]] = []
         self._keys: list[NDArray[np.uint64]] = []
         self._bound = np.uint64(2**64 - 1)
+        self._distinct = np.empty(0)  # values, while they are few
 
     def add(self, values: NDArray[np.float64], rows: NDArray[np.int64]) -> None:
         """More values, with the numbers of their rows."""
@@ -118,6 +122,8 @@ class Numbers:
             min(self.least, float(values.min())),
             max(self.most, float(values.max())),
         )
+        if len(self._distinct) <= MAX_CODES:
+            self._distinct = np.unique(np.concatenate([self._distinct, values]))[: MAX_CODES + 1]
         offset = values - self._origin
         for place, terms in enumerate((offset, offset * offset)):
             # add.accumulate goes from left to right, one rounding a step.
@@ -138,6 +144,14 @@ class Numbers:
         """Mean and standard deviation (1 where all values are equal)."""
         first, second = self._sums / self.count
         return float(self._origin + first), math.sqrt(max(second - first * first, 0.0)) or 1.0
+
+    @property
+    def codes(self) -> NDArray[np.float64] | None:
+        """The values of a column of codes, such as 0, 1 and 2; None where it measures or counts."""
+        values = self._distinct
+        few = 2 < len(values) <= MAX_CODES and self.count >= _ROWS_OF_A_CODE * len(values)
+        whole = few and bool((values == np.floor(values)).all())
+        return values if whole and values[0] in (0, 1) else None
 
     def median(self) -> float:
         """Middle value of the sample."""

@@ -8,10 +8,8 @@ from one run to the next.
 from __future__ import annotations
 
 import csv
-import glob
 import gzip
 import hashlib
-import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -36,19 +34,28 @@ from onefold.data.columns import (
     plain,
     quoted,
 )
+from onefold.data.sources import (
+    SQLITE_TABLES,
+    Errors,
+    ambiguous,
+    files,
+    format_of,
+    is_remote,
+    literal,
+    over,
+    ragged,
+    stamp,
+    statements,
+)
 
-_SUFFIXES = {
-    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".tab": "csv", ".train": "csv", ".test": "csv", ".data": "csv",
-    ".parquet": "parquet", ".pq": "parquet",
-    ".json": "json", ".jsonl": "json", ".ndjson": "json",
-    ".sqlite": "sqlite", ".sqlite3": "sqlite", ".db": "sqlite",
-    ".duckdb": "duckdb",
-}  # fmt: skip
 FORMATS = ("csv", "parquet", "json", "sqlite", "duckdb", "idx")
 _ROWS = 65_536
 _LEAST_ROWS = 1024
 _PIECE_BYTES = 8 << 20
 _LEAST_DUCKDB = 96 << 20  # bytes with which it can read a wide CSV
+_CSV_BUFFER = 4 << 20
+#: Bytes of every column while rows stream by: Arrow's pieces, and what is unpacked of a Parquet file.
+_CSV_COLUMN, _COLUMN = 2_500_000, 6_500_000
 
 
 def _texts(words: frozenset[str]) -> list[str]:
@@ -61,12 +68,14 @@ class Table:
 
     Parameters
     ----------
-    source : path, glob, list of paths, data frame, or mapping of str to arrays
+    source : path, glob, list of paths, URL, data frame, or mapping of str to arrays
         CSV (any separator, gzipped or not), TSV, Parquet, JSON lines, SQLite, a DuckDB database, IDX
-        images; pandas, polars and pyarrow frames.
+        images; https:// and s3:// and the like by DuckDB's extension httpfs; pandas, polars and pyarrow
+        frames.
     sql : str, optional
         A query over the source, called `data` in it (over the database's own tables for SQLite and
-        DuckDB). Without a source: any query that DuckDB can run.
+        DuckDB). Without a source: any query that DuckDB can run, also over PostgreSQL or object
+        storage by its extensions. Statements before the last one are run first, such as ATTACH.
     format : str, optional
         "csv", "parquet", "json", "sqlite", "duckdb" or "idx", where the file's name does not say it.
     delimiter : str, optional
@@ -82,6 +91,8 @@ class Table:
     ----------
     kinds : dict of str to str
         "number", "date" or "text" by column; truth values are text, "true" and "false".
+    column_bytes : int
+        Bytes that a reading takes for each column, about.
 
     Raises
     ------
@@ -121,13 +132,20 @@ class Table:
         )
         self._delimiter, self._header, self._encoding = delimiter, header, encoding
         self._memory = memory
-        self.files = _files(source) if isinstance(source, str | Path | list | tuple) else []
-        self._stamps = [_stamp(path) for path in self.files]
+        self._remote = is_remote(source)
+        named = isinstance(source, str | Path | list | tuple) and not self._remote
+        self.files = files(source) if named else []
+        self._stamps = [stamp(path) for path in self.files]
         self._open: Callable[[list[str]], Iterator[Chunk]]  # of the columns that are wanted
         self.kinds: dict[str, str]
         kind = "query" if source is None else "frame"
         if self.files:
-            kind = format or _format_of(self.files[0])
+            kind = format or format_of(self.files[0])
+        if self._remote:
+            kind = format or format_of(Path(str(source).split("?")[0]))
+            if kind not in ("csv", "parquet", "json"):
+                raise OptionError(f"{source}: only CSV, Parquet and JSON are read from elsewhere")
+        self.column_bytes = _CSV_COLUMN if kind == "csv" else _COLUMN
         if kind == "idx":
             self._from_arrays(from_idx(self.files[0]))
         elif kind == "sqlite":
@@ -162,8 +180,8 @@ class Table:
         wanted = list(self.kinds) if names is None else list(names)
         if wanted:
             yield from self._open(wanted)
-        for path, stamp in zip(self.files, self._stamps, strict=True):
-            if _stamp(path) != stamp:
+        for path, before in zip(self.files, self._stamps, strict=True):
+            if stamp(path) != before:
                 raise TableError(f"{path} has changed while it was read; start again")
 
     def column(self, name: str) -> Column:
@@ -242,9 +260,9 @@ class Table:
             return pieces[0][0], pieces[-1][1]
 
         if sql is None:
-            found = [row[0] for row in first_rows(_SQLITE_TABLES)[1]]
+            found = [row[0] for row in first_rows(SQLITE_TABLES)[1]]
             if len(found) != 1:
-                raise _ambiguous(path, found)
+                raise ambiguous(path, found)
             sql = f"select * from {quoted(found[0])}"
         names, _ = first_rows(f"select * from ({sql}) limit 0")
         check_unique(names, str(path))
@@ -270,6 +288,7 @@ class Table:
     def _from_duckdb(self, kind: str, sql: str | None) -> None:
         import duckdb
 
+        setup, sql = statements(sql) if sql is not None else ([], None)
         if kind in ("duckdb", "query"):
             query = sql
             if query is None:
@@ -279,14 +298,11 @@ class Table:
                 ):
                     found = [row[0] for row in database.execute("show tables").fetchall()]
                 if len(found) != 1:
-                    raise _ambiguous(self.files[0], found)
+                    raise ambiguous(self.files[0], found)
                 query = f"select * from {quoted(found[0])}"
         else:
-            query = (
-                f"select * from {self._scan(kind)}"
-                if sql is None
-                else f"with data as (select * from {self._scan(kind)}) {sql}"
-            )
+            scan = self._scan(kind)
+            query = over(scan, sql)
 
         limits: dict[str, Any] = {}
         if self._memory is not None:
@@ -294,8 +310,12 @@ class Table:
 
         def connect() -> Any:
             if kind == "duckdb":
-                return duckdb.connect(str(self.files[0]), read_only=True, config=limits)
-            return duckdb.connect(config=limits)
+                database = duckdb.connect(str(self.files[0]), read_only=True, config=limits)
+            else:
+                database = duckdb.connect(config=limits)
+            for statement in setup:
+                database.execute(statement)
+            return database
 
         with self._duckdb_errors(), connect() as database:
             described = database.execute(f"describe {query}").fetchall()
@@ -303,10 +323,12 @@ class Table:
         names = (
             [f"c{i}" for i in range(len(given))] if kind == "csv" and not self._header else given
         )
-        if kind == "csv" and self._header:
+        if kind == "csv" and self._header and not self._remote:
             self._check_header(given)
         check_unique(names, self.name or "")
         types = [str(row[1]) for row in described]
+        if kind == "csv" and sql is None and set(map(duckdb_kind, types)) <= {"number", "text"}:
+            query = over(self._known(scan, given, types), None)
         self.kinds = {name: duckdb_kind(type_) for name, type_ in zip(names, types, strict=True)}
         casts = {
             name: duckdb_cast(column, type_)
@@ -333,11 +355,12 @@ class Table:
         self._open = read
 
     def _scan(self, kind: str) -> str:
-        files = "[" + ", ".join(_literal(str(path)) for path in self.files) + "]"
+        names = [str(path) for path in self.files] or [str(self.name)]
+        every = "[" + ", ".join(map(literal, names)) + "]"
         if kind == "parquet":
-            return f"read_parquet({files})"
+            return f"read_parquet({every})"
         if kind == "json":
-            return f"read_json({files}, sample_size = -1)"
+            return f"read_json({every}, sample_size = -1)"
         options = [
             "sample_size = -1",
             f"header = {str(self._header).lower()}",
@@ -349,12 +372,24 @@ class Table:
         options.append(
             "auto_type_candidates = ['BIGINT', 'DOUBLE', 'DATE', 'TIMESTAMP', 'VARCHAR']"
         )
-        options.append("nullstr = [" + ", ".join(map(_literal, _texts(MISSING))) + "]")
-        self._delimiter = self._delimiter or self._sniff()
-        options.append(f"delim = {_literal(self._delimiter)}")
+        options.append("nullstr = [" + ", ".join(map(literal, _texts(MISSING))) + "]")
+        if not self._remote:
+            self._delimiter = self._delimiter or self._sniff()
+        if self._delimiter is not None:
+            options.append(f"delim = {literal(self._delimiter)}")
         if self._encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
-            options.append(f"encoding = {_literal(self._encoding.lower())}")
-        return f"read_csv({files}, {', '.join(options)})"
+            options.append(f"encoding = {literal(self._encoding.lower())}")
+        if self._memory is not None:
+            options.append(f"buffer_size = {_CSV_BUFFER}, max_line_size = {_CSV_BUFFER // 4}")
+        return f"read_csv({every}, {', '.join(options)})"
+
+    @staticmethod
+    def _known(scan: str, names: Sequence[str], types: Sequence[str]) -> str:
+        """The scan of a CSV whose columns are known, so that it is not looked through once more."""
+        columns = ", ".join(
+            f"{literal(name)}: {literal(type_)}" for name, type_ in zip(names, types, strict=True)
+        )
+        return scan.replace("sample_size = -1", f"auto_detect = false, columns = {{{columns}}}", 1)
 
     def _text(self, path: Path) -> IO[str]:
         with open(path, "rb") as file:
@@ -389,13 +424,13 @@ class Table:
         if len(cells) == len(found):
             check_unique(cells, self.name or "")
 
-    def _duckdb_errors(self) -> _Errors:
-        return _Errors(self.name or "the table", self._encoding, self._diagnose)
+    def _duckdb_errors(self) -> Errors:
+        return Errors(self.name or "the table", self._encoding, self._diagnose)
 
     def _diagnose(self) -> None:
         """Where a CSV that DuckDB could make nothing of is ragged or has an open quote."""
-        assert self._delimiter is not None
         for path in self.files:
+            assert self._delimiter is not None
             with self._text(path) as file:
                 reader = csv.reader(file, delimiter=self._delimiter, strict=True)
                 try:
@@ -403,97 +438,9 @@ class Table:
                     for row in reader:
                         width = width or len(row)
                         if row and len(row) != width:
-                            raise _ragged(f"{path}, line {reader.line_num}", len(row), width)
+                            raise ragged(f"{path}, line {reader.line_num}", len(row), width)
                 except (csv.Error, EOFError) as error:
+                    if "unexpected end" in str(error):
+                        where = f"{path}, line {reader.line_num}"
+                        raise TableError(f"{where}: a quote is not closed") from error
                     raise TableError(f"{path}, line {reader.line_num}: {error}") from error
-
-
-class _Errors:
-    """Turns DuckDB's errors into ours: the file, the line, what was wrong, a way out."""
-
-    def __init__(self, name: str, encoding: str, diagnose: Callable[[], None]) -> None:
-        self.name, self.encoding, self.diagnose = name, encoding, diagnose
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: Any
-    ) -> None:
-        import duckdb
-
-        if not isinstance(error, duckdb.Error):
-            return
-        text = " ".join(str(error).split())
-        line = re.search(r"[Ll]ine:? (\d+)", text)
-        where = f"{self.name}, line {line[1]}" if line else self.name
-        ragged = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
-        if ragged:
-            raise _ragged(where, int(ragged[2]), int(ragged[1])) from error
-        if re.search("(?i)not utf-8|invalid unicode|byte sequence", text):
-            raise TableError(f"{where}: not {self.encoding}; try --encoding latin-1") from error
-        if re.search("(?i)unterminated quote|unquoted value", text):
-            raise TableError(f"{where}: a quote is not closed") from error
-        if "sniffing" in text:
-            self.diagnose()
-        raise TableError(f"could not read {self.name}: {text[:300]}") from error
-
-
-def _ragged(where: str, found: int, expected: int) -> TableError:
-    return TableError(
-        f"{where}: {found} fields where the first line has {expected}; mend the line, or give the --delimiter"
-    )
-
-
-def _files(source: Any) -> list[Path]:
-    """The files that a path, a glob or a list of them means."""
-    given = [source] if isinstance(source, str | Path) else list(source)
-    found: list[Path] = []
-    for item in given:
-        text = str(item)
-        matches = sorted(glob.glob(text)) if any(c in text for c in "*?[") else []
-        found += [Path(match) for match in matches] or [Path(text)]
-    for path in found:
-        if path.is_dir():
-            raise TableError(
-                f"{path} is a directory; give a file, or a glob such as '{path}/*.csv'"
-            )
-        try:
-            with open(path, "rb") as file:
-                empty = not file.read(1)
-        except OSError as error:
-            raise TableError(f"could not read {path}: {error.strerror}") from error
-        if empty:
-            raise TableError(f"{path} has no rows: the file is empty")
-    if not found:
-        raise TableError("no file was given")
-    return found
-
-
-_SQLITE_TABLES = "select name from sqlite_master where type = 'table' order by name"
-
-
-def _ambiguous(path: Path, found: Sequence[str]) -> TableError:
-    shown = ", ".join(found[:10])
-    return TableError(
-        f"{path} has {len(found)} tables ({shown}); choose with a query, --sql 'select * from ...'"
-    )
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise TableError(f"could not read {path}: {error.strerror}") from error
-    return status.st_size, status.st_mtime_ns
-
-
-def _format_of(path: Path) -> str:
-    name = path.name.lower().removesuffix(".gz")
-    if re.search(r"idx\d-ubyte$", name):
-        return "idx"
-    return _SUFFIXES.get(Path(name).suffix, "csv")
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

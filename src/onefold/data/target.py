@@ -16,6 +16,7 @@ from onefold.data.statistics import Numbers, number_text, parse_numbers
 TASKS = ("regression", "binary", "classes")
 #: Whole numbers with no more than so many values are taken as classes; in large tables five times as many.
 _MAX_WHOLE_CLASSES = 20
+_PIECE = 1 << 16  # rows that are worked on at a time
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Target:
         values = _numbers(name, column)
         if values is not None and not np.isfinite(values).all():
             raise TableError(f"target {name!r} holds an infinite value")
-        distinct = column_values(column)
+        most = None if task in ("binary", "classes") else 5 * _MAX_WHOLE_CLASSES + 1
+        distinct = column_values(column, most)
         if len(distinct) < 2:
             raise TableError(
                 f"target {name!r} has a single value ({distinct[0] if distinct else 'none'}); "
@@ -74,7 +76,9 @@ class Target:
             if values is None:
                 raise TableError(f"target {name!r} is text, so it cannot be a regression")
             fit = Numbers()
-            fit.add(values, np.arange(len(values)))
+            for first in range(0, len(values), _PIECE):
+                piece = values[first : first + _PIECE]
+                fit.add(piece, np.arange(first, first + len(piece)))
             return cls(name, task, (), *fit.moments())
         if task == "binary" and len(distinct) != 2:
             raise TableError(f"target {name!r} has {len(distinct)} values; 'binary' means two")
@@ -88,9 +92,14 @@ class Target:
 
     def encode(self, column: Column) -> NDArray[Any]:
         """Targets: class numbers, 0 and 1, or standardised values, shape (rows,)."""
+        out = np.empty(len(column), np.float32 if self.task == "regression" else np.int32)
+        for first in range(0, len(column), _PIECE):
+            out[first : first + _PIECE] = self._encode(column[first : first + _PIECE], first)
+        return out
+
+    def _encode(self, column: Column, first_row: int) -> NDArray[Any]:
         if self.task == "regression":
-            values = parse_numbers(self.name, column, 0)
-            return ((values - self.mean) / self.scale).astype(np.float32)
+            return (parse_numbers(self.name, column, first_row) - self.mean) / self.scale
         places = {value: place for place, value in enumerate(self.classes)}
         if column.dtype == object:
             cells, rows = column.tolist(), None
@@ -103,7 +112,7 @@ class Target:
             row = int(np.argmax(found < 0))
             cell = cells[row if rows is None else rows[row]]
             raise TableError(
-                f"target {self.name!r} holds {cell!r} in row {row + 1}, which training never saw "
+                f"target {self.name!r} holds {cell!r} in row {first_row + row + 1}, which training never saw "
                 f"(classes: {', '.join(self.classes[:10])})"
             )
         return found
@@ -144,17 +153,25 @@ def _numbers(name: str, column: Column) -> NDArray[np.float64] | None:
         return None
 
 
-def column_values(column: Column) -> list[str]:
-    """The different values of a column as text, in order."""
+def column_values(column: Column, most: int | None = None) -> list[str]:
+    """The different values of a column as text, in order; of numbers `most` or a few more at most."""
     if column.dtype == object:
         return sorted(set(column.tolist()))
-    return list(number_text(np.unique(column)))
+    found = np.empty(0)
+    for first in range(0, len(column), _PIECE):
+        found = np.unique(np.concatenate([found, np.unique(column[first : first + _PIECE])]))
+        if most is not None and len(found) >= most:
+            break
+    return list(number_text(found[:most]))
+
+
+def present(column: Column) -> NDArray[np.bool_]:
+    """Which rows have a value."""
+    if column.dtype == object:
+        return np.array([cell is not None for cell in column.tolist()], dtype=bool)
+    return ~np.isnan(column)
 
 
 def present_rows(column: Column) -> NDArray[np.int64]:
-    """Rows whose target is there."""
-    if column.dtype == object:
-        there = np.array([cell is not None for cell in column.tolist()], dtype=bool)
-    else:
-        there = ~np.isnan(column)
-    return np.flatnonzero(there)
+    """Rows that have a value."""
+    return np.flatnonzero(present(column))

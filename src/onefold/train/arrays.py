@@ -83,7 +83,8 @@ def check_finite(array: NDArray[Any], dtype: np.dtype[Any], what: str) -> None:
         return
     limit = _LARGEST[dtype]
     rows = max(1, _CHUNK_BYTES // max(1, array.shape[1] * array.itemsize))
-    if len(array) <= rows and _native.all_within(array, limit):
+    small = len(array) <= rows and not isinstance(array, np.memmap)
+    if small and _native.all_within(array, limit):
         return
     for first in range(0, len(array), rows):
         piece = residency.rows_of(array, first, rows)

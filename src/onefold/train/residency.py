@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -22,7 +23,7 @@ _PIECE_BYTES = 1 << 22  # read at a time outside the executor
 class FileRows(np.memmap[Any, Any]):
     """An array in a file that has no name: the file goes with the last who uses the array."""
 
-    file: IO[bytes] | None = None
+    descriptor: int | None = None
 
     @classmethod
     def create(cls, shape: tuple[int, int], folder: str | None = None) -> FileRows:
@@ -33,20 +34,21 @@ class FileRows(np.memmap[Any, Any]):
         OSError
             There is no room.
         """
-        file = tempfile.TemporaryFile(prefix="onefold-", dir=folder)  # noqa: SIM115 - kept open
-        bytes_ = 4 * shape[0] * shape[1]
-        if hasattr(os, "posix_fallocate"):  # says at once where there is no room
-            os.posix_fallocate(file.fileno(), 0, bytes_)
-        else:
-            file.truncate(bytes_)
-        rows = cls(file, np.float32, "r+", shape=shape)
-        rows.file = cast(IO[bytes], file)
+        size = 4 * shape[0] * shape[1]
+        with tempfile.TemporaryFile(prefix="onefold-", dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):  # says at once where there is no room
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
+            rows = cls(file, np.float32, "r+", shape=shape)
+            rows.descriptor = os.dup(file.fileno())
+        weakref.finalize(rows, os.close, rows.descriptor)
         return rows
 
     def write(self, first: int, begin: int, values: NDArray[np.float32]) -> None:
         """Write `values` (rows, columns) from a row and a column on, past the mapping."""
-        assert self.file is not None
-        descriptor, width = self.file.fileno(), self.shape[1]
+        assert self.descriptor is not None
+        descriptor, width = self.descriptor, self.shape[1]
         step = max(1, _PIECE_BYTES // (4 * width))
         for start in range(0, len(values), step):
             piece = values[start : start + step]
@@ -80,13 +82,15 @@ def bounded(memory: int | float | str | None, *arrays: Any) -> Iterator[None]:
             base = mapped_file(array)
             if base is None or not array.flags.c_contiguous:
                 continue
-            kept = getattr(base, "file", None)
-            file = kept or _reopened(base)
-            if file is None:
+            descriptor = getattr(base, "descriptor", None)
+            file = _reopened(base) if descriptor is None else None
+            if file is not None:
+                descriptor = file.fileno()
+            if descriptor is None:
                 continue
-            start = _address(array) - _address(base) + (0 if kept else base.offset)
-            _native.read_by_position(array, file.fileno(), start)
-            opened.append((array, None if kept else file))
+            start = _address(array) - _address(base) + (base.offset if file else 0)
+            _native.read_by_position(array, descriptor, start)
+            opened.append((array, file))
         yield
     finally:
         for array, file in opened:
@@ -129,8 +133,8 @@ def rows_of(array: NDArray[Any], first: int, count: int) -> NDArray[Any]:
     view = array[first : first + count]
     found = _native.row_file(view) if len(view) else None
     base = mapped_file(view)
-    if found is None and isinstance(base, FileRows) and base.file is not None:
-        found = base.file.fileno(), _address(view) - _address(base)
+    if found is None and isinstance(base, FileRows) and base.descriptor is not None:
+        found = base.descriptor, _address(view) - _address(base)
     if found is None or not view.flags.c_contiguous:
         return view
     out = np.empty(view.shape, view.dtype)
