@@ -135,6 +135,36 @@ def test_columns_that_identify_rows_are_left_out_and_said():
     assert not any("key" in name for name in model._inputs.names(model))
 
 
+def test_columns_of_all_sorts():
+    a, rows = RNG.normal(size=300), np.arange(300)
+    long = rows % 7
+    sorts = {
+        "duration": (pd.to_timedelta(long, "h"), long),
+        "time zone": (pd.date_range("2020", periods=300, freq="D", tz="Europe/Zurich"), rows / 100),
+        "texts with NA": (pd.array(np.where(long > 3, "x", "y"), dtype="string"), long > 3),
+        "truth with NA": (
+            pd.array([None if v == 0 else v > 3 for v in long], dtype="boolean"),
+            long > 3,
+        ),
+        "numbers and texts": (
+            pd.Series([("x" if v > 3 else int(v)) for v in long], dtype=object),
+            long > 3,
+        ),
+    }
+    for name, (column, y) in sorts.items():
+        table = pd.DataFrame({"a": a, "b": column})
+        model = of.NetworkRegressor(random_state=0).fit(table, y)
+        assert model.score(table, y) > 0.95, name
+    twice = pd.DataFrame(np.column_stack([a, a]), columns=["a", "a"])
+    assert of.NetworkRegressor(max_iter=1).fit(twice, a).n_features_in_ == 2
+
+
+def test_nested_columns_are_refused():
+    table = pl.DataFrame({"a": [1.0, 2.0], "b": [[1, 2], [3, 4]]})
+    with pytest.raises(ValueError, match=r"column 'b' holds List\(Int64\)"):
+        of.NetworkRegressor().fit(table, [0, 1])
+
+
 def test_words_alone():
     y = RNG.integers(0, 3, 300)
     table = pl.DataFrame({"a": np.array(["x", "y", "z"])[y], "b": RNG.choice(["p", "q"], 300)})

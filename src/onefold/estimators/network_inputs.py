@@ -13,6 +13,7 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
+from narwhals.exceptions import DuplicateError
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, validate_data
 
@@ -196,8 +197,10 @@ class TableInputs:
             )
         for place, name in enumerate(names or ()):
             kind = _kind(frame, place)
-            category = frame.schema.dtypes()[place] in (nw.Categorical, nw.Enum)
-            if place in given or (self.categorical is not None and (category or kind != "number")):
+            dtype = frame.schema.dtypes()[place]
+            category = dtype in (nw.Categorical, nw.Enum)
+            other = category or kind != "number" or dtype == nw.Duration
+            if place in given or (self.categorical is not None and other):
                 self._add(name, place, kind, named=category or place in given)
 
     def _add(self, name: str, place: int, kind: str, *, named: bool) -> None:
@@ -251,14 +254,23 @@ class TableInputs:
 
 
 def _frame(X: Any) -> Any:
-    """A data frame as narwhals has it, or None for anything else."""
-    found = nw.from_native(X, eager_only=True, pass_through=True)
+    """A data frame as narwhals has it, or None for anything else.
+
+    A frame with a name twice is None too: numbers are read as an array, by scikit-learn's rules.
+    """
+    try:
+        found = nw.from_native(X, eager_only=True, pass_through=True)
+    except DuplicateError:
+        return None
     return found if isinstance(found, nw.DataFrame) else None
 
 
 def _column(frame: Any, place: int) -> Column:
     series = frame[:, place]
     column: Column = series.to_numpy()
+    if column.dtype.kind == "m":  # a duration is its microseconds
+        micros = column.astype("timedelta64[us]")
+        return np.where(np.isnat(micros), np.nan, micros.astype(np.int64))
     if column.dtype == object:
         column = column.copy()
         column[series.is_null().to_numpy()] = None  # pandas has several words for it
@@ -269,6 +281,11 @@ def _kind(frame: Any, place: int) -> str:
     series = frame[:, place]
     if series.dtype.is_numeric() or (series.dtype == nw.Boolean and not series.null_count()):
         return "number"
+    if series.dtype.is_nested():
+        raise DataError(
+            f"column {series.name!r} holds {series.dtype}; a column holds numbers, texts, categories, "
+            "dates or truth values: make columns of its parts, or drop it"
+        )
     return kind_of(_column(frame, place))
 
 
