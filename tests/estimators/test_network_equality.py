@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import onefold as of
+from onefold.estimators.network_inputs import weighted_moment
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(600, 7))
@@ -100,6 +101,12 @@ def test_one_column_as_frame_and_array():
     for x in (X[:, :1], np.asfortranarray(X[:, :1]), pd.DataFrame({"a": X[:, 0]})):
         fitted = model("numbers", early_stopping=False).fit(x, TARGETS["numbers"])
         assert fitted._inputs._scaling.mean.tolist() == [_mean(X[:, 0])]
+
+
+def test_moments_are_chains_over_all_rows():
+    values = RNG.normal(size=(600_000, 1)) + 10
+    _, moment = weighted_moment(values, None, np.zeros(1), 1)
+    assert moment[0] == np.add.accumulate(values[:, 0])[-1] / 600_000
 
 
 def _mean(values):

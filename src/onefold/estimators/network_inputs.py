@@ -13,7 +13,6 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
-from narwhals.exceptions import DuplicateError
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, validate_data
 
@@ -254,14 +253,8 @@ class TableInputs:
 
 
 def _frame(X: Any) -> Any:
-    """A data frame as narwhals has it, or None for anything else.
-
-    A frame with a name twice is None too: numbers are read as an array, by scikit-learn's rules.
-    """
-    try:
-        found = nw.from_native(X, eager_only=True, pass_through=True)
-    except DuplicateError:
-        return None
+    """A data frame as narwhals has it, or None for anything else."""
+    found = nw.from_native(X, eager_only=True, pass_through=True)
     return found if isinstance(found, nw.DataFrame) else None
 
 
