@@ -94,22 +94,22 @@ def test_clone_and_pickle(model):
     assert sure(again, x) == sure(fitted, x)
 
 
-@ALL
-def test_other_processes(model, tmp_path):
-    """A model that one process saves predicts the same bits in another, and trains to them there."""
-    x, y = data_for(model)
-    fitted = clone(model).fit(x, y)
-    joblib.dump((fitted, x), tmp_path / "model.joblib")
+def test_other_processes(tmp_path):
+    """A model that one process saves predicts the same bits in another."""
+    models = [clone(model).fit(*data_for(model)) for model in classifiers() + regressors()]
+    joblib.dump([(model, data_for(model)[0]) for model in models], tmp_path / "models.joblib")
     code = (
-        "import joblib, sys, numpy as np; m, x = joblib.load(sys.argv[1]);"
-        "p = m.predict_proba(x) if hasattr(m, 'predict_proba') else m.predict(x);"
-        "print(np.asarray(p).tobytes().hex())"
+        "import joblib, sys, numpy as np\n"
+        "for m, x in joblib.load(sys.argv[1]):\n"
+        "    p = m.predict_proba(x) if hasattr(m, 'predict_proba') else m.predict(x)\n"
+        "    print(np.asarray(p).tobytes().hex())"
     )
     found = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "model.joblib")],
+        [sys.executable, "-c", code, str(tmp_path / "models.joblib")],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert bytes.fromhex(found.stdout.strip()) == sure(fitted, x)
+    for line, model in zip(found.stdout.split(), models, strict=True):
+        assert bytes.fromhex(line) == sure(model, data_for(model)[0])
 
 
 @ALL
