@@ -155,6 +155,23 @@ def _fit(seed):
     return fingerprint(model("classes", random_state=seed).fit(X, TARGETS["classes"]))
 
 
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_threads_are_those_that_were_asked_for(n_jobs, monkeypatch):
+    seen = []
+    for name in ("fit", "predict", "predict_proba"):
+        plain = getattr(of.Network, name)
+
+        def watched(self, *arguments, plain=plain, **options):
+            seen.append(options["threads"])
+            return plain(self, *arguments, **options)
+
+        monkeypatch.setattr(of.Network, name, watched)
+    fitted = model("classes", n_jobs=n_jobs).fit(X, TARGETS["classes"])
+    fitted.predict(X)
+    fitted.predict_proba(X)
+    assert seen == [n_jobs] * 3
+
+
 def test_threads_may_share_a_fitted_estimator():
     fitted = model("classes").fit(X, TARGETS["classes"])
     whole = fitted.predict_proba(X)
