@@ -228,7 +228,7 @@ class TableInputs:
                     raise DataError(str(error)) from error
         for notice in self._encoder.notices if self._encoder else ():
             if ": constant" not in notice:
-                warnings.warn(notice, UserWarning, stacklevel=4)
+                warnings.warn(notice, UserWarning, stacklevel=5)
 
     @property
     def width(self) -> int:
