@@ -134,6 +134,16 @@ def test_columns_that_identify_rows_are_left_out_and_said():
     with pytest.warns(UserWarning, match="key is left out: looks like an identifier"):
         model = of.NetworkRegressor(random_state=0, max_iter=2).fit(table, y)
     assert not any("key" in name for name in model._inputs.names(model))
+    alone = table[["size", "key"]].assign(same="x")
+    with pytest.warns(UserWarning, match="key is left out: looks like an identifier") as found:
+        model = of.NetworkRegressor(max_iter=2).fit(alone, y)
+    assert model._inputs.names(model) == ["size"]
+    assert [str(warning.message) for warning in found] == [
+        "key is left out: looks like an identifier"
+    ]
+    assert found[0].filename == __file__
+    with pytest.raises(ValueError, match="no column is left to learn from"):
+        of.NetworkRegressor().fit(alone[["key"]], y)
 
 
 def test_columns_of_all_sorts():

@@ -217,16 +217,19 @@ class TableInputs:
             No column is left to learn from.
         """
         self._scaling = Scaling(rows.numbers, weight, standardize=self.standardize)
-        self._encoder = None
+        self._encoder, notices = None, []
         if self.kinds:
             fit = EncoderFit(self.kinds, categorical=self._named)
             fit.add(rows.words)
             try:
                 self._encoder = fit.finish()
-            except TableError as error:
+                notices = self._encoder.notices
+            except TableError as error:  # none of them says anything
                 if self._scaling.width == 0:
                     raise DataError(str(error)) from error
-        for notice in self._encoder.notices if self._encoder else ():
+                left_out = str(error).partition(": ")[2].split("; ")
+                notices = [one.replace(": ", " is left out: ", 1) for one in left_out]
+        for notice in notices:
             if ": constant" not in notice:
                 warnings.warn(notice, UserWarning, stacklevel=5)
 
