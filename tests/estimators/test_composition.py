@@ -314,7 +314,11 @@ def test_routing_of_weights(model):
 # scikit-learn's callbacks.
 
 
-callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has no callbacks here")
+try:
+    from sklearn import callback
+except ImportError:
+    callback = None
+CALLBACKS = pytest.mark.skipif(callback is None, reason="this scikit-learn has no callbacks")
 
 
 class Watch:
@@ -339,6 +343,7 @@ class Watch:
 
 
 @ALL
+@CALLBACKS
 def test_callbacks_see_every_epoch(model):
     x, y = data_for(model)
     watch = Watch(last=4)
@@ -353,6 +358,7 @@ def test_callbacks_see_every_epoch(model):
 
 
 @ALL
+@CALLBACKS
 def test_callbacks_that_score_and_after_an_error(model):
     x, y = data_for(model)
     monitor = callback.ScoringMonitor(scoring="accuracy" if "Classifier" in name(model) else "r2")
@@ -366,6 +372,7 @@ def test_callbacks_that_score_and_after_an_error(model):
 
 
 @ALL
+@CALLBACKS
 @pytest.mark.filterwarnings("ignore:The estimator StandardScaler does not support callbacks")
 def test_callbacks_come_down_a_pipeline(model):
     class Everywhere(Watch):
