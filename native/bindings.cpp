@@ -270,8 +270,7 @@ static void bind_executor(nb::module_& m) {
                                        result.last.loss, result.last.weight);
             },
             "inputs"_a, "targets"_a, "weights"_a.none(), "order"_a.none(), "batch_size"_a, "first_batch"_a,
-            "first_update"_a, "scalars"_a, "seconds"_a, "loss"_a, "weight"_a,
-            "record"_a = nb::none())
+            "first_update"_a, "scalars"_a, "seconds"_a, "loss"_a, "weight"_a, "record"_a = nb::none())
         .def("stop", &Executor::stop)
         .def("set_profiling", &Executor::set_profiling, "on"_a)
         .def("profile", &Executor::profile)

@@ -434,8 +434,7 @@ Executor::Result Executor::train(const Data& data, const Updates& updates, Total
         const int64_t first = (updates.first_batch + result.updates) * updates.batch_size;
         const int64_t rows = std::min(updates.batch_size, data.rows - first);
         const double* scalars = updates.scalars + result.updates * updates.scalar_count;
-        double* record =
-            updates.record ? updates.record + result.updates * updates.record_count : nullptr;
+        double* record = updates.record ? updates.record + result.updates * updates.record_count : nullptr;
         if (record && updates.record_count > 2) record[2] = weight_squares();
         begin_batch(updates.first_update + uint32_t(result.updates));
         try {

@@ -80,7 +80,7 @@ public:
         double* record = nullptr;  // (count, record_count), filled for every update: the batch's total
                                    // loss, its weight, and weight_squares() before the update
         int64_t record_count = 0;  // 2, or 3 with the squares
-        double seconds = 0;  // return after the update in which this time is up
+        double seconds = 0;        // return after the update in which this time is up
     };
     struct Result {
         Outcome outcome = Outcome::done;

@@ -94,22 +94,22 @@ def test_clone_and_pickle(model):
     assert sure(again, x) == sure(fitted, x)
 
 
-@ALL
-def test_other_processes(model, tmp_path):
-    """A model that one process saves predicts the same bits in another, and trains to them there."""
-    x, y = data_for(model)
-    fitted = clone(model).fit(x, y)
-    joblib.dump((fitted, x), tmp_path / "model.joblib")
+def test_other_processes(tmp_path):
+    """A model that one process saves predicts the same bits in another."""
+    models = [clone(model).fit(*data_for(model)) for model in classifiers() + regressors()]
+    joblib.dump([(model, data_for(model)[0]) for model in models], tmp_path / "models.joblib")
     code = (
-        "import joblib, sys, numpy as np; m, x = joblib.load(sys.argv[1]);"
-        "p = m.predict_proba(x) if hasattr(m, 'predict_proba') else m.predict(x);"
-        "print(np.asarray(p).tobytes().hex())"
+        "import joblib, sys, numpy as np\n"
+        "for m, x in joblib.load(sys.argv[1]):\n"
+        "    p = m.predict_proba(x) if hasattr(m, 'predict_proba') else m.predict(x)\n"
+        "    print(np.asarray(p).tobytes().hex())"
     )
     found = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "model.joblib")],
+        [sys.executable, "-c", code, str(tmp_path / "models.joblib")],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert bytes.fromhex(found.stdout.strip()) == sure(fitted, x)
+    for line, model in zip(found.stdout.split(), models, strict=True):
+        assert bytes.fromhex(line) == sure(model, data_for(model)[0])
 
 
 @ALL
@@ -314,7 +314,11 @@ def test_routing_of_weights(model):
 # scikit-learn's callbacks.
 
 
-callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has no callbacks here")
+try:
+    from sklearn import callback
+except ImportError:
+    callback = None
+CALLBACKS = pytest.mark.skipif(callback is None, reason="this scikit-learn has no callbacks")
 
 
 class Watch:
@@ -339,6 +343,7 @@ class Watch:
 
 
 @ALL
+@CALLBACKS
 def test_callbacks_see_every_epoch(model):
     x, y = data_for(model)
     watch = Watch(last=4)
@@ -353,6 +358,7 @@ def test_callbacks_see_every_epoch(model):
 
 
 @ALL
+@CALLBACKS
 def test_callbacks_that_score_and_after_an_error(model):
     x, y = data_for(model)
     monitor = callback.ScoringMonitor(scoring="accuracy" if "Classifier" in name(model) else "r2")
@@ -366,6 +372,7 @@ def test_callbacks_that_score_and_after_an_error(model):
 
 
 @ALL
+@CALLBACKS
 @pytest.mark.filterwarnings("ignore:The estimator StandardScaler does not support callbacks")
 def test_callbacks_come_down_a_pipeline(model):
     class Everywhere(Watch):

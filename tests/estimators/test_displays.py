@@ -76,6 +76,21 @@ def test_loss_curves_of_early_stopping():
     assert labels == ["training", "validation", f"best, epoch {model.best_iteration_}"]
 
 
+@pytest.mark.parametrize("made", [of.MLPClassifier, TheirClassifier])
+def test_scores_of_early_stopping(made):
+    model = made(
+        (8,), early_stopping=True, n_iter_no_change=4, random_state=0, learning_rate_init=0.1
+    )
+    display = of.LossCurveDisplay.from_estimator(model.fit(X, Y))
+    assert [line.get_ydata().tolist() for line in display.lines_] == [
+        model.loss_curve_, model.validation_scores_
+    ]  # fmt: skip
+    assert display.lines_[1].axes is not display.ax_
+    best = 1 + int(np.argmax(model.validation_scores_))
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels == ["training", f"best, epoch {best}", "validation score (right)"]
+
+
 @KINDS
 def test_networks(kind):
     model = fitted(kind)

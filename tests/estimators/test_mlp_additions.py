@@ -243,6 +243,21 @@ def test_callbacks(kind):
     assert plain.network_.fingerprint() == model.network_.fingerprint()
 
 
+def test_lbfgs_tells_callbacks_and_looks_at_rows_for_validation():
+    watch = Watch(stop_after=4)
+    model = MLPRegressor(solver="lbfgs", random_state=0, callbacks=[watch])
+    model.fit(X[:200], NUMBERS[:200], X_val=X[200:], y_val=NUMBERS[200:])
+    losses = [logs["loss"] for _, logs in watch.seen]
+    assert losses == sorted(losses, reverse=True)
+    assert model.n_iter_ == len(losses) == 5
+    assert model.loss_ == losses[-1]
+    assert [logs["val_loss"] for _, logs in watch.seen] == model.validation_loss_curve_
+    expected = np.square(model.predict(X[200:]) - NUMBERS[200:]).mean() / 2
+    assert model.validation_loss_curve_[-1] == pytest.approx(expected)
+    same = clone(model).set_params(callbacks=None, max_iter=5).fit(X[:200], NUMBERS[:200])
+    assert same.network_.fingerprint() == model.network_.fingerprint()
+
+
 def test_callbacks_of_scikit_learn():
     callback = pytest.importorskip("sklearn.callback")
     monitor = callback.ScoringMonitor(scoring="r2")

@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 import onefold
+from onefold import _native
 from onefold.estimators import _mlp, _shared
 
 RNG = np.random.RandomState(5)
@@ -90,6 +91,29 @@ def test_sparse_rows_are_not_made_dense_whole(monkeypatch):
     rows.clear()
     model.set_params(memory="40MB").fit(scipy.sparse.csr_matrix(wide), np.arange(400) % 2)
     assert max(rows) * 20_000 * 8 <= 10_000_000
+
+
+FINGERPRINT = """
+import warnings
+import numpy as np, onefold
+warnings.simplefilter("ignore")
+x = np.random.default_rng(0).standard_normal((500, 9))
+for dtype in ("float32", "float64"):
+    model = onefold.MLPRegressor(hidden_layer_sizes=(40,), activation="tanh", max_iter=3, random_state=0)
+    model.fit(x.astype(dtype), x[:, :2], sample_weight=np.abs(x[:, 3]))
+    print(model.network_.fingerprint(), model.loss_)
+"""
+
+
+def test_instruction_sets():
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", FINGERPRINT], capture_output=True, check=True,
+            env={**os.environ, "ONEFOLD_ISA": level},
+        ).stdout
+        for level in _native.levels()
+    }  # fmt: skip
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

@@ -125,6 +125,7 @@ def test_additions():
         ({"activation": ["prelu"], "hidden_layer_sizes": (3,)}, "prelu has weights of its own"),
         ({"dropout": [0.1], "hidden_layer_sizes": (3, 3)}, "dropout has 1 entries"),
         ({"dropout": 1.0}, "dropout"),
+        ({"hidden_layer_sizes": (5, 2.5)}, "whole numbers"),
         ({"memory": "much"}, "memory is a size"),
         ({"memory": "10kB"}, "memory=.* is too small"),
         ({"micro_batch": 0}, "micro_batch"),

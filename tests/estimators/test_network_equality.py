@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import onefold as of
+from onefold.estimators.network_inputs import weighted_moment
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(600, 7))
@@ -102,6 +103,12 @@ def test_one_column_as_frame_and_array():
         assert fitted._inputs._scaling.mean.tolist() == [_mean(X[:, 0])]
 
 
+def test_moments_are_chains_over_all_rows():
+    values = RNG.normal(size=(600_000, 1)) + 10
+    _, moment = weighted_moment(values, None, np.zeros(1), 1)
+    assert moment[0] == np.add.accumulate(values[:, 0])[-1] / 600_000
+
+
 def _mean(values):
     total = np.float64(0)
     for value in values[~np.isnan(values)]:
@@ -146,6 +153,23 @@ def test_other_processes_train_to_the_same_bits_with_their_share_of_threads():
 
 def _fit(seed):
     return fingerprint(model("classes", random_state=seed).fit(X, TARGETS["classes"]))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_threads_are_those_that_were_asked_for(n_jobs, monkeypatch):
+    seen = []
+    for name in ("fit", "predict", "predict_proba"):
+        plain = getattr(of.Network, name)
+
+        def watched(self, *arguments, plain=plain, **options):
+            seen.append(options["threads"])
+            return plain(self, *arguments, **options)
+
+        monkeypatch.setattr(of.Network, name, watched)
+    fitted = model("classes", n_jobs=n_jobs).fit(X, TARGETS["classes"])
+    fitted.predict(X)
+    fitted.predict_proba(X)
+    assert seen == [n_jobs] * 3
 
 
 def test_threads_may_share_a_fitted_estimator():

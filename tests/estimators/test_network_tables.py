@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import train_test_split
+from threadpoolctl import threadpool_limits
 
 import onefold as of
 from onefold import data
@@ -133,6 +134,47 @@ def test_columns_that_identify_rows_are_left_out_and_said():
     with pytest.warns(UserWarning, match="key is left out: looks like an identifier"):
         model = of.NetworkRegressor(random_state=0, max_iter=2).fit(table, y)
     assert not any("key" in name for name in model._inputs.names(model))
+    alone = table[["size", "key"]].assign(same="x")
+    with pytest.warns(UserWarning, match="key is left out: looks like an identifier") as found:
+        model = of.NetworkRegressor(max_iter=2).fit(alone, y)
+    assert model._inputs.names(model) == ["size"]
+    assert [str(warning.message) for warning in found] == [
+        "key is left out: looks like an identifier"
+    ]
+    assert found[0].filename == __file__
+    with pytest.raises(ValueError, match="no column is left to learn from"):
+        of.NetworkRegressor().fit(alone[["key"]], y)
+
+
+def test_columns_of_all_sorts():
+    a, rows = RNG.normal(size=300), np.arange(300)
+    long = rows % 7
+    sorts = {
+        "duration": (pd.to_timedelta(long, "h"), long),
+        "time zone": (pd.date_range("2020", periods=300, freq="D", tz="Europe/Zurich"), rows / 100),
+        "texts with NA": (pd.array(np.where(long > 3, "x", "y"), dtype="string"), long > 3),
+        "truth with NA": (
+            pd.array([None if v == 0 else v > 3 for v in long], dtype="boolean"),
+            long > 3,
+        ),
+        "numbers and texts": (
+            pd.Series([("x" if v > 3 else int(v)) for v in long], dtype=object),
+            long > 3,
+        ),
+    }
+    for name, (column, y) in sorts.items():
+        table = pd.DataFrame({"a": a, "b": column})
+        model = of.NetworkRegressor(random_state=0).fit(table, y)
+        assert model.score(table, y) > 0.95, name
+
+
+def test_nested_columns_and_names_that_stand_twice_are_refused():
+    table = pl.DataFrame({"a": [1.0, 2.0], "b": [[1, 2], [3, 4]]})
+    with pytest.raises(ValueError, match=r"column 'b' holds List\(Int64\)"):
+        of.NetworkRegressor().fit(table, [0, 1])
+    twice = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], columns=["a", "a"])
+    with pytest.raises(ValueError, match="unique column names"):
+        of.NetworkRegressor().fit(twice, [0, 1])
 
 
 def test_words_alone():
@@ -159,7 +201,8 @@ def test_houses_as_they_come(data_folder):
         model = of.NetworkRegressor(random_state=0).fit(train, y_train)
     ours = model.score(test, y_test)
     codes = table.assign(ocean_proximity=table["ocean_proximity"].astype("category"))
-    trees = HistGradientBoostingRegressor(random_state=0).fit(codes.loc[train.index], y_train)
+    with threadpool_limits(1):  # its threads wait by spinning
+        trees = HistGradientBoostingRegressor(random_state=0).fit(codes.loc[train.index], y_train)
     theirs = trees.score(codes.loc[test.index], y_test)
     assert ours > 0.7
     assert ours > theirs - 0.08

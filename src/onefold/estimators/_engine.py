@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from onefold.estimators._objectives import Objective
 from onefold.estimators._shared import dense_pieces
 from onefold.network import Network
 from onefold.nn.layers import Dense, Dropout, Layer
-from onefold.train.session import Evaluator, Session, column
+from onefold.train.session import Session, column
 from onefold.train.state import Parameters
 
 Array = NDArray[Any]
@@ -60,6 +61,35 @@ def first_weights(
             drawn = random.uniform(-bound, bound, shape)
             kept.append(drawn.astype(given, copy=False).astype(dtype, copy=False))
     return coefs, intercepts
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of a fit.
+
+    Attributes
+    ----------
+    X : array or CSR matrix
+    y : array
+        Targets of the network.
+    weights : array, shape (rows, 1), or None
+        Of the gradient: sample weights times class weights.
+    scored : array, shape (rows,), or None
+        Of scores: sample weights.
+    """
+
+    X: Any
+    y: Array
+    weights: Array | None
+    scored: Array | None
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+    def take(self, rows: Array) -> Sample:
+        """Some of the rows."""
+        parts = (None if part is None else part[rows] for part in (self.weights, self.scored))
+        return Sample(self.X[rows], self.y[rows], *parts)
 
 
 class Engine:
@@ -139,21 +169,24 @@ class Engine:
         """Give up the memory of training."""
         self._session = None
 
-    def evaluator(self, labels: bool, weighted: bool, threads: int, rows: int) -> Evaluator:
-        """Mean loss of the network over rows."""
-        return self.network._evaluator(self.objective.loss, labels, weighted, threads, rows)
-
-    def loss(self, evaluator: Evaluator, X: Any, y: Array, weights: Array | None) -> float:
-        """The reported loss, without the penalty, over all rows."""
-        executor = evaluator.executor
-        executor.begin(0)
-        for first, end, rows in dense_pieces(X):
-            executor.add(
-                rows, column(y[first:end]), None if weights is None else weights[first:end]
-            )
-        total, weight = executor.accumulated()
-        constants = self.objective.constants(y)
+    def loss_of(self, sample: Sample, threads: int) -> Callable[[], float]:
+        """A function that gives the reported loss, without the penalty, over all rows."""
+        weighted = sample.weights is not None
+        evaluator = self.network._evaluator(
+            self.objective.loss, sample.y.ndim == 1, weighted, threads, len(sample)
+        )
+        constants, weights = self.objective.constants(sample.y), sample.weights
         constant = 0.0
         if constants is not None:
             constant = float((constants if weights is None else constants * weights[:, 0]).sum())
-        return (total * self.objective.value + constant) / weight
+        y = column(sample.y)
+
+        def loss() -> float:
+            executor = evaluator.executor
+            executor.begin(0)
+            for first, end, rows in dense_pieces(sample.X):
+                executor.add(rows, y[first:end], None if weights is None else weights[first:end])
+            total, weight = executor.accumulated()
+            return (total * self.objective.value + constant) / weight
+
+        return loss

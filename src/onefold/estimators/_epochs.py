@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,19 @@ class Rows:
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
+
+
+def batch_rows(batch_size: int | str, rows: int) -> int:
+    """Rows of a batch: what the user says, but no more than there are; 200 for "auto"."""
+    if isinstance(batch_size, str):
+        return min(200, rows)
+    if batch_size > rows:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be "
+            f"clipped: batch_size={batch_size}, {rows} rows",
+            stacklevel=6,
+        )
+    return int(min(batch_size, rows))
 
 
 class Epochs:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,9 @@ import scipy.optimize
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from onefold.estimators._engine import Engine
-from onefold.estimators._shared import dense_pieces
+from onefold.estimators._engine import Engine, Sample
+from onefold.estimators._shared import dense_pieces, thread_count
+from onefold.train.callbacks import Callback, History
 from onefold.train.session import Session, column
 
 Array = NDArray[Any]
@@ -94,35 +94,130 @@ class FullBatch:
         return self.last, self.pack(gradients)
 
 
+class Iterations:
+    """What happens after every iteration: a line is printed, rows for validation, callbacks.
+
+    Parameters
+    ----------
+    function : FullBatch
+    verbose : bool or int
+    loss_given : callable or None
+        Loss of the rows for validation.
+    callbacks : sequence of Callback
+
+    Attributes
+    ----------
+    history : History
+    best : array
+        The vector after the last iteration.
+    """
+
+    def __init__(
+        self,
+        function: FullBatch,
+        verbose: Any,
+        loss_given: Callable[[], float] | None,
+        callbacks: Sequence[Callback],
+    ) -> None:
+        self.function = function
+        self.verbose = verbose
+        self.loss_given = loss_given
+        self.callbacks = callbacks
+        self.history = History()
+        self.best: Array = np.empty(0)
+
+    def __call__(self, vector: Array) -> None:
+        """After an iteration that ended at `vector`."""
+        loss, number = self.function.last, self.history.epochs
+        if self.verbose:
+            print(f"Iteration {number + 1}, loss = {loss:.8f}")
+        logs = {"loss": loss}
+        if self.callbacks or self.loss_given is not None:
+            self.best = np.array(vector)
+            self.function.engine.load(*self.function.unpack(vector))
+        if self.loss_given is not None:
+            logs["val_loss"] = self.loss_given()
+        self.history.append(logs)
+        for callback in self.callbacks:
+            callback.on_epoch_begin(number)
+            callback.on_epoch_end(number, logs)
+        if any(callback.stop for callback in self.callbacks):
+            raise _StoppedError
+
+
+class _StoppedError(Exception):
+    """A callback wants the search to end."""
+
+
 def minimise(
-    function: FullBatch, start: Array, *, tol: float, max_iter: int, max_fun: int, verbose: Any
+    function: FullBatch,
+    start: Array,
+    iterations: Iterations,
+    *,
+    tol: float,
+    max_iter: int,
+    max_fun: int,
 ) -> tuple[Array, float, int]:
     """The best vector, its loss, and the iterations that it took; warns where it did not converge."""
-    options = {"maxfun": max_fun, "maxiter": max_iter, "gtol": tol}
-    result = scipy.optimize.minimize(
-        function,
-        start,
-        method="L-BFGS-B",
-        jac=True,
-        options=options,
-        callback=_shown(function) if verbose else None,
-    )
-    iterations = min(int(result.nit), max_iter)
+    history = iterations.history
+    for callback in iterations.callbacks:
+        callback.network = function.engine.network
+        callback.stop = False
+        callback.on_train_begin()
+    try:
+        result = scipy.optimize.minimize(
+            function,
+            start,
+            method="L-BFGS-B",
+            jac=True,
+            options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+            callback=iterations,
+        )
+    except _StoppedError:
+        history.stopped = "callback"
+        return iterations.best, history.logs["loss"][-1], history.epochs
+    finally:
+        history.stopped = history.stopped or "epochs"
+        for callback in iterations.callbacks:
+            callback.on_train_end(history)
+    count = min(int(result.nit), max_iter)
     if result.status != 0:
         warnings.warn(
-            f"lbfgs failed to converge after {iterations} iteration(s) (status={result.status}): "
+            f"lbfgs failed to converge after {count} iteration(s) (status={result.status}): "
             f"{result.message}. Increase max_iter={max_iter} or max_fun={max_fun}, or scale the data",
             ConvergenceWarning,
             stacklevel=5,
         )
-    return result.x, float(result.fun), iterations
+    return result.x, float(result.fun), count
 
 
-def _shown(function: FullBatch) -> Callable[[Array], None]:
-    """Prints the loss after every iteration."""
-    numbers = itertools.count(1)
-
-    def show(_: Array) -> None:
-        print(f"Iteration {next(numbers)}, loss = {function.last:.8f}")
-
-    return show
+def fit_full_batch(
+    estimator: Any, sample: Sample, given: Sample | None, tasks: Sequence[Callback]
+) -> None:
+    """One call of `fit` with "lbfgs"; the estimator gets weights, loss and iterations."""
+    engine = estimator._loaded_engine(np.dtype(np.float64))
+    session = engine.session(
+        batch_size=len(sample), scale=engine.objective.value, **estimator._session_options(sample)
+    )
+    function = FullBatch(
+        engine,
+        session,
+        (sample.X, sample.y, sample.weights),
+        alpha=float(estimator.alpha),
+        piece_bytes=estimator._piece_bytes(sample.X),
+    )
+    start = function.pack([*estimator.coefs_, *estimator.intercepts_])
+    loss_given = None if given is None else engine.loss_of(given, thread_count(estimator.n_jobs))
+    callbacks = [*estimator._own_callbacks(), *tasks]
+    iterations = Iterations(function, estimator.verbose, loss_given, callbacks)
+    best, estimator.loss_, estimator.n_iter_ = minimise(
+        function,
+        start,
+        iterations,
+        tol=estimator.tol,
+        max_iter=estimator.max_iter,
+        max_fun=estimator.max_fun,
+    )
+    if given is not None:
+        estimator.validation_loss_curve_ = iterations.history.logs.get("val_loss", [])
+    estimator.coefs_, estimator.intercepts_ = function.unpack(best)

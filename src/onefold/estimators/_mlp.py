@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,9 +18,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from onefold._errors import DataError, OptionError
 from onefold.estimators._callbacks import CallbackSupportMixin, fit_tasks
-from onefold.estimators._engine import Engine, first_weights, layers
-from onefold.estimators._epochs import Epochs, Rows
-from onefold.estimators._full_batch import FullBatch, minimise
+from onefold.estimators._engine import Engine, Sample, first_weights, layers
+from onefold.estimators._epochs import Epochs, Rows, batch_rows
+from onefold.estimators._full_batch import fit_full_batch
 from onefold.estimators._mlp_parameters import CONSTRAINTS
 from onefold.estimators._objectives import Objective
 from onefold.estimators._shared import (
@@ -32,7 +31,7 @@ from onefold.estimators._shared import (
     thread_count,
 )
 from onefold.estimators._solvers import Solver
-from onefold.estimators._stochastic import Sample, StochasticFit
+from onefold.estimators._stochastic import StochasticFit
 from onefold.network import Network
 from onefold.train.budget import parse_size
 from onefold.train.callbacks import Callback
@@ -106,7 +105,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         given = self._given(*held_out)
         with self._tasks(*arguments, skip=incremental) as tasks:
             if self.solver == "lbfgs":
-                self._fit_full_batch(sample)
+                fit_full_batch(self, sample, given, tasks)
             else:
                 self._fit_stochastic(sample, given, tasks, incremental=incremental)
         if not incremental:
@@ -193,6 +192,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
         if any(size <= 0 for size in sizes):
             raise OptionError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        if any(not hasattr(size, "__index__") for size in sizes):
+            raise OptionError(f"hidden_layer_sizes are whole numbers, got {sizes}")
         return [int(size) for size in sizes]
 
     def _each(self, name: str, count: int) -> list[Any]:
@@ -314,31 +315,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             "threads": thread_count(self.n_jobs),
         }
 
-    # All rows at once.
-
-    def _fit_full_batch(self, sample: Sample) -> None:
-        engine = self._loaded_engine(np.dtype(np.float64))
-        session = engine.session(
-            batch_size=len(sample), scale=engine.objective.value, **self._session_options(sample)
-        )
-        function = FullBatch(
-            engine,
-            session,
-            (sample.X, sample.y, sample.weights),
-            alpha=float(self.alpha),
-            piece_bytes=self._piece_bytes(sample.X),
-        )
-        start = function.pack([*self.coefs_, *self.intercepts_])
-        best, self.loss_, self.n_iter_ = minimise(
-            function,
-            start,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            max_fun=self.max_fun,
-            verbose=self.verbose,
-        )
-        self.coefs_, self.intercepts_ = function.unpack(best)
-
     # Epochs.
 
     def _fit_stochastic(
@@ -353,7 +329,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer = Solver(self)
         training, held_out = self._hold_out(sample, given)
-        batch_size = self._batch_rows(len(training))
+        batch_size = batch_rows(self.batch_size, len(training))
         optimizer = self._optimizer.optimizer
         session = engine.session(
             batch_size=batch_size,
@@ -379,18 +355,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             piece_bytes=self._piece_bytes(training.X),
         )
         StochasticFit(self, engine, epochs, held_out, given).run(incremental=incremental)
-
-    def _batch_rows(self, rows: int) -> int:
-        """Rows of a batch."""
-        if self.batch_size == "auto":
-            return min(200, rows)
-        if self.batch_size > rows:
-            warnings.warn(
-                f"Got `batch_size` less than 1 or larger than sample size. It is going to be "
-                f"clipped: batch_size={self.batch_size}, {rows} rows",
-                stacklevel=5,
-            )
-        return int(min(self.batch_size, rows))
 
     def _own_callbacks(self) -> list[Callback]:
         callbacks = list(self.callbacks or ())

@@ -93,7 +93,8 @@ n_iter_no_change : int or inf, default 10
 max_fun : int, default 15000
     Evaluations of the loss by "lbfgs".
 dropout : float or sequence of float, default 0
-    Share of the neurons of the hidden layers, or of each, that are silent in an update.
+    Share of the neurons of the hidden layers, or of each, that are silent in an update. With "lbfgs"
+    those of a row stay the same.
 memory : int or str, optional
     Budget for what training holds besides the data, such as "200MB". It does not shape the result.
 micro_batch : int or "auto", default "auto"
@@ -102,6 +103,7 @@ n_jobs : int, optional
     Threads; None and -1 are all processors, None within the limits that joblib and `OMP_NUM_THREADS`
     set. It does not shape the result.
 callbacks : sequence of onefold.Callback, optional
+    Called after every epoch, or iteration of "lbfgs".
 """
 
 _ATTRIBUTES = """

@@ -6,49 +6,19 @@ import math
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from onefold.estimators._engine import Engine
+from onefold.estimators._engine import Engine, Sample
 from onefold.estimators._epochs import Epochs
 from onefold.estimators._shared import refuse_non_finite, thread_count
 from onefold.train.callbacks import History
 from onefold.train.state import Parameters
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Rows of a fit.
-
-    Attributes
-    ----------
-    X : array or CSR matrix
-    y : array
-        Targets of the network.
-    weights : array, shape (rows, 1), or None
-        Of the gradient: sample weights times class weights.
-    scored : array, shape (rows,), or None
-        Of scores: sample weights.
-    """
-
-    X: Any
-    y: Array
-    weights: Array | None
-    scored: Array | None
-
-    def __len__(self) -> int:
-        return int(self.X.shape[0])
-
-    def take(self, rows: Array) -> Sample:
-        """Some of the rows."""
-        parts = (None if part is None else part[rows] for part in (self.weights, self.scored))
-        return Sample(self.X[rows], self.y[rows], *parts)
 
 
 class Progress:
@@ -153,7 +123,7 @@ class StochasticFit:
         self.best: Parameters | None = None
         score = self._score if estimator.early_stopping else None
         self.progress = Progress(estimator, score, self._keep)
-        self.loss_given = None if given is None else self._given_loss(given)
+        self.loss_given = None if given is None else engine.loss_of(given, self.threads)
 
     def run(self, *, incremental: bool) -> None:
         """Train, and hand the weights to the estimator."""
@@ -229,12 +199,6 @@ class StochasticFit:
         if not np.isfinite(prediction).all():
             return math.nan
         return float(self.estimator._score_held_out(prediction, self.held_out))
-
-    def _given_loss(self, given: Sample) -> Callable[[], float]:
-        evaluator = self.engine.evaluator(
-            given.y.ndim == 1, given.weights is not None, self.threads, len(given)
-        )
-        return lambda: self.engine.loss(evaluator, given.X, given.y, given.weights)
 
     def _keep(self) -> None:
         if self.best is None:

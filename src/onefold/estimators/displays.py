@@ -50,6 +50,8 @@ class LossCurveDisplay:
     loss : sequence of float
         Training loss of every epoch.
     validation_loss : sequence of float, optional
+    validation_score : sequence of float, optional
+        Where early stopping looks at a score; drawn on an axis of its own.
     best_epoch : int, optional
         The epoch (from 0) whose weights were kept.
 
@@ -70,6 +72,7 @@ class LossCurveDisplay:
         self,
         loss: Sequence[float],
         validation_loss: Sequence[float] | None = None,
+        validation_score: Sequence[float] | None = None,
         *,
         best_epoch: int | None = None,
     ) -> None:
@@ -77,6 +80,7 @@ class LossCurveDisplay:
             raise DataError("a loss curve needs the loss of at least one epoch, found none")
         self.loss = list(loss)
         self.validation_loss = None if validation_loss is None else list(validation_loss)
+        self.validation_score = None if validation_score is None else list(validation_score)
         self.best_epoch = best_epoch
 
     @classmethod
@@ -98,10 +102,13 @@ class LossCurveDisplay:
                 f"{type(estimator).__name__} has no loss curve: the solver 'lbfgs' keeps none; "
                 "take another solver, or one of the network estimators"
             )
-        best = getattr(estimator, "best_iteration_", len(estimator.loss_curve_))
+        scores = getattr(estimator, "validation_scores_", None)
+        best = len(estimator.loss_curve_) if scores is None else int(np.argmax(scores)) + 1
+        best = getattr(estimator, "best_iteration_", best)
         display = cls(
             estimator.loss_curve_,
             getattr(estimator, "validation_loss_curve_", None),
+            scores,
             best_epoch=best - 1 if best < len(estimator.loss_curve_) else None,
         )
         return display.plot(ax=ax)
@@ -130,6 +137,8 @@ class LossCurveDisplay:
         if self.validation_loss is not None:
             curves["val_loss"] = self.validation_loss
         self.lines_ = drawing.loss_curves(ax, curves, self.best_epoch)
+        if self.validation_score is not None:
+            self.lines_.append(drawing.score_curve(ax, self.validation_score))
         return self
 
 

@@ -35,6 +35,24 @@ def loss_curves(axes: Any, curves: Mapping[str, Sequence[float]], best: int | No
     return lines
 
 
+def score_curve(axes: Any, scores: Sequence[float]) -> Any:
+    """A score on validation rows by epoch, on an axis of its own at the right.
+
+    Returns
+    -------
+    matplotlib line
+    """
+    right = axes.twinx()
+    right.spines["top"].set_visible(False)
+    epochs = range(1, len(scores) + 1)
+    (line,) = right.plot(epochs, scores, color=GREY, label="validation score (right)")
+    right.set_ylabel("validation score")
+    handles = [*axes.get_legend().legend_handles, line]  # above both axes, where no line is
+    above = {"loc": "lower left", "bbox_to_anchor": (0, 1)}
+    axes.legend(handles=handles, frameon=False, ncols=2, **above)
+    return line
+
+
 def direction(axes: Any, line: Sequence[tuple[float, float]]) -> Any:
     """The loss along a direction through the weights.
 

@@ -15,11 +15,11 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_label
 
 from onefold._errors import DataError
 from onefold.estimators import _objectives
+from onefold.estimators._engine import Sample
 from onefold.estimators._mlp import BaseMLP
 from onefold.estimators._mlp_parameters import documented
 from onefold.estimators._objectives import Objective
 from onefold.estimators._shared import ClassEncoder, is_multilabel, row_weights
-from onefold.estimators._stochastic import Sample
 from onefold.nn.losses import CrossEntropy
 from onefold.optim import Optimizer, Schedule
 from onefold.train.callbacks import Callback

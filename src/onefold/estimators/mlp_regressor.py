@@ -15,10 +15,10 @@ from sklearn.utils.metaestimators import available_if
 
 from onefold._errors import DataError
 from onefold.estimators import _objectives
+from onefold.estimators._engine import Sample
 from onefold.estimators._mlp import BaseMLP
 from onefold.estimators._mlp_parameters import documented
 from onefold.estimators._objectives import Objective
-from onefold.estimators._stochastic import Sample
 from onefold.nn.losses import LOSSES, Loss
 from onefold.optim import Optimizer, Schedule
 from onefold.train.callbacks import Callback

@@ -196,8 +196,10 @@ class TableInputs:
             )
         for place, name in enumerate(names or ()):
             kind = _kind(frame, place)
-            category = frame.schema.dtypes()[place] in (nw.Categorical, nw.Enum)
-            if place in given or (self.categorical is not None and (category or kind != "number")):
+            dtype = frame.schema.dtypes()[place]
+            category = dtype in (nw.Categorical, nw.Enum)
+            other = category or kind != "number" or dtype == nw.Duration
+            if place in given or (self.categorical is not None and other):
                 self._add(name, place, kind, named=category or place in given)
 
     def _add(self, name: str, place: int, kind: str, *, named: bool) -> None:
@@ -215,18 +217,21 @@ class TableInputs:
             No column is left to learn from.
         """
         self._scaling = Scaling(rows.numbers, weight, standardize=self.standardize)
-        self._encoder = None
+        self._encoder, notices = None, []
         if self.kinds:
             fit = EncoderFit(self.kinds, categorical=self._named)
             fit.add(rows.words)
             try:
                 self._encoder = fit.finish()
-            except TableError as error:
+                notices = self._encoder.notices
+            except TableError as error:  # none of them says anything
                 if self._scaling.width == 0:
                     raise DataError(str(error)) from error
-        for notice in self._encoder.notices if self._encoder else ():
+                left_out = str(error).partition(": ")[2].split("; ")
+                notices = [one.replace(": ", " is left out: ", 1) for one in left_out]
+        for notice in notices:
             if ": constant" not in notice:
-                warnings.warn(notice, UserWarning, stacklevel=4)
+                warnings.warn(notice, UserWarning, stacklevel=5)
 
     @property
     def width(self) -> int:
@@ -259,6 +264,9 @@ def _frame(X: Any) -> Any:
 def _column(frame: Any, place: int) -> Column:
     series = frame[:, place]
     column: Column = series.to_numpy()
+    if column.dtype.kind == "m":  # a duration is its microseconds
+        micros = column.astype("timedelta64[us]")
+        return np.where(np.isnat(micros), np.nan, micros.astype(np.int64))
     if column.dtype == object:
         column = column.copy()
         column[series.is_null().to_numpy()] = None  # pandas has several words for it
@@ -269,6 +277,11 @@ def _kind(frame: Any, place: int) -> str:
     series = frame[:, place]
     if series.dtype.is_numeric() or (series.dtype == nw.Boolean and not series.null_count()):
         return "number"
+    if series.dtype.is_nested():
+        raise DataError(
+            f"column {series.name!r} holds {series.dtype}; a column holds numbers, texts, categories, "
+            "dates or truth values: make columns of its parts, or drop it"
+        )
     return kind_of(_column(frame, place))
 
 

@@ -31,6 +31,7 @@ from onefold.optim import OPTIMIZERS, Optimizer, Schedule
 from onefold.train.callbacks import Callback
 
 Array = NDArray[Any]
+Arrays = tuple[Array, Array, Array | None]  # inputs, targets, weights
 #: Rows up to which "auto" computes in float64, drops nothing out, and sets no rows aside: a fit with
 #: integer weights is then the fit on repeated rows.
 SMALL = 400
@@ -163,22 +164,32 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         NonFiniteError
             The loss stopped being finite.
         """
-        again = self.warm_start and hasattr(self, "network_")
-        if not again:
-            self._begin()
-        sample = self._read(X, y, sample_weight, reset=not again, fits=True)
-        given = self._read_given(X_val, y_val, sample_weight_val)
-        training, held_out = self._split(sample, given)
-        if not again:
-            self._inputs.fit(training.rows, training.weight)
-            self._learn_targets(training.y, training.weight)
-            self._build(len(sample))
+        prepared = self._prepare(X, y, sample_weight, (X_val, y_val, sample_weight_val))
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         with fit_tasks(
             self, X, y, epochs=self.max_iter, fitted=self._snapshot, metadata=metadata
         ) as tasks:
-            self._train(training, held_out, tasks)
+            self._train(*prepared, tasks)
         return self
+
+    def _prepare(
+        self, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any]
+    ) -> tuple[Arrays, Arrays | None, BestScore | None]:
+        """Everything before the first epoch: what the network reads, and what stops it by a score."""
+        again = self.warm_start and hasattr(self, "network_")
+        if not again:
+            self._begin()
+        sample = self._read(X, y, sample_weight, reset=not again, fits=True)
+        training, held_out = self._split(sample, self._read_given(*validation))
+        if not again:
+            self._inputs.fit(training.rows, training.weight)
+            self._learn_targets(training.y, training.weight)
+            self._build(len(sample))
+        return (
+            self._arrays(training),
+            None if held_out is None else self._arrays(held_out),
+            self._watcher(training if held_out is None else held_out),
+        )
 
     def _begin(self) -> None:
         self._inputs = TableInputs(self.categorical_features, standardize=self.standardize)
@@ -277,13 +288,15 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
             optimizer.weight_decay = float(self.l2_regularization)
         return optimizer
 
-    def _train(self, training: Sample, held_out: Sample | None, tasks: Sequence[Callback]) -> None:
-        dtype = np.dtype(self.network_.dtype)
-        watcher = self._watcher(held_out if held_out is not None else training)
+    def _train(
+        self,
+        training: Arrays,
+        validation: Arrays | None,
+        watcher: BestScore | None,
+        tasks: Sequence[Callback],
+    ) -> None:
+        x, y, weight = training
         by_loss = self.do_early_stopping_ and watcher is None
-        validation = None if held_out is None else self._arrays(held_out, dtype)
-        x, y, weight = self._arrays(training, dtype)
-        del training, held_out  # what is encoded is not needed as it was
         try:
             self.history_ = self.network_.fit(
                 x, y, sample_weight=weight, validation=validation,
@@ -298,8 +311,9 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
             raise NonFiniteError(str(error)) from error
         self._conclude(watcher)
 
-    def _arrays(self, sample: Sample, dtype: np.dtype[Any]) -> tuple[Array, Array, Array | None]:
+    def _arrays(self, sample: Sample) -> Arrays:
         """What the network reads."""
+        dtype = np.dtype(self.network_.dtype)
         x = self._inputs.encode(sample.rows, dtype)
         return x, self._encode_targets(sample.y, dtype), sample.weight
 
@@ -333,8 +347,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
 
     def _evaluation(self, X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
         """What `along_direction` takes to measure the loss on rows."""
-        dtype = np.dtype(self.network_.dtype)
-        x, targets, weight = self._arrays(self._read(X, y, sample_weight), dtype)
+        x, targets, weight = self._arrays(self._read(X, y, sample_weight))
         return {
             "network": self.network_, "x": x, "y": targets, "sample_weight": weight,
             "loss": self._loss(), "threads": thread_count(self.n_jobs),
