@@ -33,7 +33,7 @@ struct Call {
     uint32_t update = 0;  // number of the update since the network was made
     int64_t begin = 0;    // column and update kernels: the block of outputs to work on
     int64_t end = 0;
-    int64_t panels = 1;   // column kernels: the block is these panel rows of one panel and of those that follow
+    int64_t panels = 1;               // column kernels: the block reaches over so many panels
     const uint32_t* order = nullptr;  // gather kernels: rows of the source, or null for rows in order
     bool resume = false;              // column kernels: continue the chain in the output (else start at zero)
 };

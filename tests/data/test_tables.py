@@ -357,3 +357,33 @@ def test_words_like_infinity_are_words_in_any_pieces():
     whole = learn(cells).to_config()
     assert whole["columns"][0]["kind"] == "categorical"
     assert learn(cells, 3).to_config() == whole
+
+
+def test_codes_of_categories_for_an_embedding():
+    cells = np.array([f"c{i % 90:02d}" for i in range(900)] + [None], dtype=object)
+    grade = np.array([i % 3 for i in range(901)], float)
+    fit = EncoderFit({"name": "text", "grade": "number"}, max_categories=90)
+    fit.add({"name": cells, "grade": grade})
+    encoder = fit.finish()
+    assert not encoder.notices
+    codes = encoder.codes({"name": cells, "grade": np.where(grade == 2, np.nan, grade)})
+    assert codes["name"].tolist() == [*(i % 90 for i in range(900)), 90]
+    assert codes["grade"][:3].tolist() == [0, 1, 3]
+    encoded = encoder.encode({"name": cells, "grade": grade})
+    assert np.array_equal(encoded[:, :91].argmax(axis=1), codes["name"])
+    with pytest.raises(of.OptionError, match="max_categories"):
+        EncoderFit({"x": "text"}, max_categories=0)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([0, 1, 2], "categorical"), ([1, 2, 3, 4, 5], "categorical"), ([0, 1], "numeric"),
+     ([1, 2, 3, 4, 5, 6], "numeric"), ([2007, 2008, 2009], "numeric"), ([0, 0.5, 1], "numeric")],
+)  # fmt: skip
+def test_columns_of_few_codes_are_categories(values, kind):
+    fit = EncoderFit({"x": "number"})
+    fit.add({"x": np.array(values * 20, float)})
+    assert fit.finish().columns[0].kind == kind
+    by_hand = EncoderFit({"x": "number"}, numeric=["x"])
+    by_hand.add({"x": np.array(values * 20, float)})
+    assert by_hand.finish().columns[0].kind == "numeric"

@@ -112,6 +112,9 @@ def _options(
     scaling: Annotated[
         str, typer.Option(help="Of numbers: standard, clipped, robust or quantile.")
     ] = _DEFAULT.scaling,
+    max_categories: Annotated[
+        int, typer.Option(help="Of a column; rarer ones share the place of unseen values.")
+    ] = _DEFAULT.max_categories,
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="Leave a column out.")
     ] = None,
@@ -159,6 +162,7 @@ def _options(
         split_column=split_column,
         class_weight=class_weight,
         scaling=scaling,
+        max_categories=max_categories,
         drop=tuple(drop or ()),
         numeric=tuple(numeric or ()),
         categorical=tuple(categorical or ()),

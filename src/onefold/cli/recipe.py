@@ -45,6 +45,7 @@ class Recipe:
     split_column: str | None = None
     class_weight: str | None = None
     scaling: str = "clipped"
+    max_categories: int = 64
     drop: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()

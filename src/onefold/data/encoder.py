@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onefold import _native
-from onefold._errors import TableError, nearest, unknown
+from onefold._errors import OptionError, TableError, nearest, unknown
 from onefold.data.columns import Chunk, Column
 from onefold.data.statistics import (
     MAX_CATEGORIES,
@@ -147,17 +147,21 @@ class Categorical:
 
     def encode(self, column: Column, first_row: int = 0) -> Inputs:
         """The column as inputs, shape (rows, width)."""
-        places = {category: place for place, category in enumerate(self.categories)}
-        unseen = len(self.categories)
-        if column.dtype == object:
-            found = np.array([places.get(cell, unseen) for cell in column.tolist()], np.int64)
-        else:  # each different number is looked up once
-            distinct, rows = np.unique(column, return_inverse=True)
-            words = number_text(distinct).tolist()
-            found = np.array([places.get(word, unseen) for word in words], np.int64)[rows]
+        found = self.codes(column)
         out = np.zeros((len(column), self.width), dtype=np.float32)
         out[np.arange(len(column)), found] = 1
         return out
+
+    def codes(self, column: Column) -> NDArray[np.int32]:
+        """Numbers of the categories, shape (rows,); the last one for what is missing or unseen."""
+        places = {category: place for place, category in enumerate(self.categories)}
+        unseen = len(self.categories)
+        if column.dtype == object:
+            return np.array([places.get(cell, unseen) for cell in column.tolist()], np.int32)
+        # Each different number is looked up once.
+        distinct, rows = np.unique(column, return_inverse=True)
+        words = number_text(distinct).tolist()
+        return np.array([places.get(word, unseen) for word in words], np.int32)[rows]
 
     def note(self) -> str:
         """In a few words, for people."""
@@ -274,6 +278,14 @@ class Encoder:
         self.check(chunk)
         return np.concatenate([c.encode(chunk[c.name], first_row) for c in self.columns], axis=1)
 
+    def codes(self, chunk: Chunk) -> dict[str, NDArray[np.int32]]:
+        """Numbers of the categories by column, such as an embedding takes.
+
+        Column `name` has `len(categories) + 1` of them; the last is for what is missing or unseen.
+        """
+        self.check(chunk)
+        return {c.name: c.codes(chunk[c.name]) for c in self.columns if isinstance(c, Categorical)}
+
     def check(self, names: Mapping[str, Any]) -> None:
         """Refuse a table that lacks a column."""
         missing = [column.name for column in self.columns if column.name not in names]
@@ -307,6 +319,8 @@ class EncoderFit:
         numbers are numbers; whole numbers from 0 or 1 up with three to five values are categories.
     scaling : {"standard", "clipped", "robust", "quantile"}, default "standard"
         Of numbers: `Numeric`, `Clipped`, `Robust` or `Quantile`.
+    max_categories : int, default 64
+        Of a column of more, the most frequent ones are kept; the others share a place.
 
     Raises
     ------
@@ -330,7 +344,11 @@ class EncoderFit:
         categorical: Sequence[str] = (),
         drop: Sequence[str] = (),
         scaling: str = "standard",
+        max_categories: int = MAX_CATEGORIES,
     ) -> None:
+        if max_categories < 1:
+            raise OptionError(f"max_categories is a number from 1 up, not {max_categories!r}")
+        self._max_categories = max_categories
         if scaling not in SCALINGS:
             raise unknown("scaling", scaling, SCALINGS)
         self._scaling = scaling
@@ -367,10 +385,10 @@ class EncoderFit:
                 continue
             fit = self._fits[name]
             encoder.columns.append(self._encoded(name, fit))
-            if encoder.columns[-1].kind == "categorical" and fit.distinct > MAX_CATEGORIES:
+            if encoder.columns[-1].kind == "categorical" and fit.distinct > self._max_categories:
                 encoder.notices.append(
-                    f"{name} has {fit.distinct_text} categories; the {MAX_CATEGORIES} most frequent "
-                    "are kept, the others share one place"
+                    f"{name} has {fit.distinct_text} categories; the {self._max_categories} most "
+                    "frequent are kept, the others share one place (--max-categories keeps more)"
                 )
         encoder.notices += [f"{name} is left out: {why}" for name, why in encoder.dropped.items()]
         if not self._order:
@@ -420,4 +438,4 @@ class EncoderFit:
             if fit.numbers.codes is not None and name not in self._numeric:
                 return Categorical(name, tuple(number_text(fit.numbers.codes)))
             return self._number(name, fit.numbers, indicator)
-        return Categorical(name, fit.categories())
+        return Categorical(name, fit.categories(self._max_categories))

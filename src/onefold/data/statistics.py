@@ -289,7 +289,7 @@ class ColumnFit:
             return False
         return self._overflow or self.distinct == self.present
 
-    def categories(self) -> tuple[str, ...]:
-        """The categories there are; beyond `MAX_CATEGORIES`, the most frequent ones."""
-        kept = sorted(self._counts, key=lambda cell: (-self._counts[cell], cell))[:MAX_CATEGORIES]
+    def categories(self, most: int = MAX_CATEGORIES) -> tuple[str, ...]:
+        """The categories there are; beyond so many, the most frequent ones."""
+        kept = sorted(self._counts, key=lambda cell: (-self._counts[cell], cell))[:most]
         return tuple(sorted(kept))
