@@ -123,7 +123,9 @@ class Numbers:
             max(self.most, float(values.max())),
         )
         if len(self._distinct) <= MAX_CODES:
-            self._distinct = np.unique(np.concatenate([self._distinct, values]))[: MAX_CODES + 1]
+            self._distinct = np.unique(np.concatenate([self._distinct, values]))[
+                : MAX_CODES + 1
+            ].copy()
         offset = values - self._origin
         for place, terms in enumerate((offset, offset * offset)):
             # add.accumulate goes from left to right, one rounding a step.
