@@ -584,14 +584,12 @@ class Network:
         )
         self.extra, self._link = state["extra"], state["link"]
         self._state.updates, self._state.epochs = state["updates"], state["epochs"]
-        for name, values in state["parameters"].items():
-            self._state.parameters.set(name, values)
+        self._state.parameters.assign(state["parameters"])
         for optimizer, updates, parts in state["optimizers"]:
             kept = self._optimizer_state(optimizer)
             kept.updates = updates
-            for part, arrays_ in zip(kept.states, parts, strict=True):
-                for name, values in arrays_.items():
-                    part.set(name, values)
+            for part, values in zip(kept.states, parts, strict=True):
+                part.assign(values)
 
     def _config(self) -> dict[str, Any]:
         return {

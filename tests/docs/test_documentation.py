@@ -6,6 +6,8 @@ import doctest
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,26 @@ def test_every_name_is_listed():
         f"{len(OPTIMIZERS)} optimizers",
     )
     assert [count for count in counts if count not in readme] == []
+
+
+def test_the_page_of_the_command_shows_what_it_prints(tmp_path):
+    page = (ROOT / "docs" / "command.md").read_text(encoding="utf-8")
+    table, model = ROOT / "src" / "onefold" / "data" / "penguins.csv", tmp_path / "m.onefold"
+    command = [sys.executable, "-m", "onefold"]
+    shown = []
+    for options in (
+        ["train", table, "--target", "species", "--output", model, "--quiet"],
+        ["evaluate", model, table],
+        ["predict", model, table, "--probabilities", "--quiet"],
+        ["verify", model, table, "--quiet"],
+    ):
+        run = subprocess.run(
+            [*command, *map(str, options)], capture_output=True, text=True, check=True
+        )
+        shown += [line.rstrip() for line in run.stdout.splitlines()[:4]]
+    times_and_paths = re.compile(r"^trained | s$|^model ")
+    assert len(shown) > 8
+    for line in shown:
+        assert times_and_paths.search(line) or line in page, line
+    (fingerprint,) = set(re.findall(r"(?:fingerprint|equal:) \w+ \((\w+)\)", page))
+    assert any(fingerprint in line for line in shown)

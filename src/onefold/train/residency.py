@@ -26,8 +26,8 @@ class FileRows(np.memmap[Any, Any]):
     descriptor: int | None = None
 
     @classmethod
-    def create(cls, shape: tuple[int, int], folder: str | None = None) -> FileRows:
-        """Zeros of float32, in a folder for temporary files.
+    def create(cls, shape: tuple[int, int]) -> FileRows:
+        """Zeros of float32, in the system's folder for temporary files.
 
         Raises
         ------
@@ -35,7 +35,7 @@ class FileRows(np.memmap[Any, Any]):
             There is no room.
         """
         size = 4 * shape[0] * shape[1]
-        with tempfile.TemporaryFile(prefix="onefold-", dir=folder) as file:
+        with tempfile.TemporaryFile(prefix="onefold-") as file:
             if hasattr(os, "posix_fallocate"):  # says at once where there is no room
                 os.posix_fallocate(file.fileno(), 0, size)
             else:
