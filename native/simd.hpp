@@ -249,6 +249,29 @@ ONEFOLD_INLINE Vd sqrt(Vd a) {
 }
 #endif
 
+// sum = fma(a, b, sum). With AVX2 in the two-operand form that lets the sum stay in its register:
+// left alone, GCC 12 moves sums about in unrolled loops that use all 16 registers.
+#if ONEFOLD_VECTOR_BYTES == 32
+ONEFOLD_INLINE void accumulate(Vf& sum, Vf a, Vf b) {
+    asm("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+}
+ONEFOLD_INLINE void accumulate(Vd& sum, Vd a, Vd b) {
+    asm("vfmadd231pd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+}
+#else
+template <class V>
+ONEFOLD_INLINE void accumulate(V& sum, V a, V b) {
+    sum = fma(a, b, sum);
+}
+#endif
+
+// The value as it is, of which the compiler no longer knows where it came from: an address stays one
+// register plus an offset instead of becoming a register of its own for every step of an unrolled loop.
+template <class V>
+ONEFOLD_INLINE void forget_origin(V& value) {
+    asm("" : "+r"(value));
+}
+
 // Products of 32-bit lanes with a factor: the low and the high halves of 64 bits.
 typedef uint32_t Words __attribute__((vector_size(ONEFOLD_VECTOR_BYTES)));
 inline constexpr int kWords = ONEFOLD_VECTOR_BYTES / 4;
