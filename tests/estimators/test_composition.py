@@ -43,9 +43,11 @@ from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier, RegressorChain
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils.fixes import parse_version
 
 import onefold as of
 
+VERSION = parse_version(sklearn.__version__)
 X, Y = make_classification(160, 6, n_informative=4, random_state=0)
 XR, YR = make_regression(160, 6, n_informative=4, noise=5, random_state=0)
 FRAME = pd.DataFrame(X, columns=list("abcdef"))
@@ -190,11 +192,17 @@ def test_predictions_by_cross_validation(model, method):
 
 
 @CLASSIFIERS
-def test_calibration_and_thresholds(model):
-    for method in ("sigmoid", "isotonic", "temperature"):
-        calibrated = CalibratedClassifierCV(model, method=method, cv=3).fit(X, Y)
-        np.testing.assert_allclose(calibrated.predict_proba(X).sum(axis=1), 1)
-        assert calibrated.score(X, Y) > 0.7
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic", "temperature"])
+def test_calibration(model, method):
+    if method == "temperature" and VERSION < parse_version("1.8"):
+        pytest.skip("this scikit-learn has no calibration by temperature")
+    calibrated = CalibratedClassifierCV(model, method=method, cv=3).fit(X, Y)
+    np.testing.assert_allclose(calibrated.predict_proba(X).sum(axis=1), 1)
+    assert calibrated.score(X, Y) > 0.7
+
+
+@CLASSIFIERS
+def test_calibration_of_a_fitted_one_and_thresholds(model):
     fitted = clone(model).fit(X[:100], Y[:100])
     assert CalibratedClassifierCV(FrozenEstimator(fitted)).fit(X[100:], Y[100:]).score(X, Y) > 0.7
     CalibrationDisplay.from_estimator(fitted, X, Y)
