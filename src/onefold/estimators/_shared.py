@@ -6,6 +6,7 @@ import functools
 import multiprocessing
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import joblib
@@ -18,7 +19,8 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _check_sample_weight
 
 from onefold import _native
-from onefold._errors import DataError, DivergedError, OptionError
+from onefold._errors import BudgetError, DataError, DivergedError, OptionError
+from onefold.train.budget import format_size, parse_size
 
 Array = NDArray[Any]
 
@@ -163,15 +165,47 @@ def is_multilabel(y: Any) -> bool:
     return bool(type_of_target(y).startswith("multilabel"))
 
 
-def piece_rows(columns: int, itemsize: int, piece_bytes: int = PIECE_BYTES) -> int:
+def piece_bytes(X: Any, memory: int | float | str | None) -> int:
+    """Bytes of sparse rows that are dense at a time: a quarter of the budget at most; 0 for dense X."""
+    if not scipy.sparse.issparse(X):
+        return 0
+    return PIECE_BYTES if memory is None else min(PIECE_BYTES, parse_size(memory) // 4)
+
+
+@contextmanager
+def budget_of_pieces(
+    memory: int | float | str | None, piece_bytes: int
+) -> Iterator[int | float | str | None]:
+    """What of a budget dense pieces leave; a budget that is too small is named as it was given.
+
+    Raises
+    ------
+    BudgetError
+    """
+    if memory is None or not piece_bytes:
+        yield memory
+        return
+    try:
+        yield max(1, parse_size(memory) - piece_bytes)
+    except BudgetError as error:
+        assert error.least is not None
+        least = min((error.least - 1) * 4 // 3 + 1, error.least + PIECE_BYTES)
+        raise BudgetError(
+            f"memory={memory!r} is too small: training takes {format_size(error.least)}, and the sparse "
+            f"rows that are dense at a time up to a third of that; give at least {least:,} bytes",
+            least,
+        ) from None
+
+
+def piece_rows(columns: int, itemsize: int, piece_bytes: int) -> int:
     """Rows of a sparse matrix that are made dense at a time."""
     return max(1, piece_bytes // max(1, columns * itemsize))
 
 
-def dense_pieces(X: Any, piece_bytes: int = PIECE_BYTES) -> Iterator[tuple[int, int, Array]]:
+def dense_pieces(X: Any, piece_bytes: int) -> Iterator[tuple[int, int, Array]]:
     """Rows of a matrix as dense arrays: (first, last + 1, rows).
 
-    A sparse matrix comes in pieces of some 16 MB, a dense one as it is.
+    A sparse matrix comes in pieces of so many bytes, a dense one as it is.
     """
     if not scipy.sparse.issparse(X):
         yield 0, X.shape[0], np.ascontiguousarray(X)
