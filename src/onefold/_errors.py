@@ -34,11 +34,11 @@ class BudgetError(OnefoldError, ValueError):
 
     Attributes
     ----------
-    least : int or None
-        The bytes that would do.
+    least : int
+        The bytes that would do; 0 where they are not known.
     """
 
-    def __init__(self, message: str, least: int | None = None) -> None:
+    def __init__(self, message: str, least: int = 0) -> None:
         super().__init__(message)
         self.least = least
 

@@ -172,7 +172,11 @@ class Engine:
             network = self.network
             with budget_of_pieces(memory, piece_bytes) as left:
                 made = Session(
-                    network._architecture, network._state, self.objective.loss, memory=left, **options
+                    network._architecture,
+                    network._state,
+                    self.objective.loss,
+                    memory=left,
+                    **options,
                 )
             self._session = (key, made)
         return self._session[1]

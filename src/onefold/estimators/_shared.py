@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import joblib
 import numpy as np
 import scipy.sparse
+from joblib.parallel import get_active_backend
 from numpy.typing import NDArray
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_sample_weight
@@ -54,14 +56,14 @@ def thread_count(n_jobs: int | None) -> int:
     n_jobs : int or None
         As in joblib: -1 is every processor, -2 all but one. None is every processor too, but what
         `OMP_NUM_THREADS` says where it is set (as joblib does in its workers), and one in a worker
-        of multiprocessing.
+        of multiprocessing or in a thread of joblib's, whose number is not known here.
 
     Returns
     -------
     int
     """
     if n_jobs is None:
-        if multiprocessing.current_process().daemon:
+        if multiprocessing.current_process().daemon or _in_thread_of_joblib():
             return 1
         limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
         count = min(int(limit), processors()) if limit.isdigit() else processors()
@@ -70,6 +72,14 @@ def thread_count(n_jobs: int | None) -> int:
             raise OptionError(f"n_jobs is None or a whole number other than 0, not {n_jobs!r}")
         count = int(n_jobs) if n_jobs > 0 else processors() + 1 + int(n_jobs)
     return max(1, min(count, _native.MAX_THREADS))
+
+
+def _in_thread_of_joblib() -> bool:
+    """Whether this is a worker of joblib's "threading" backend."""
+    if threading.current_thread() is threading.main_thread():
+        return False
+    backend, _ = get_active_backend()
+    return (getattr(backend, "nesting_level", None) or 0) > 0
 
 
 def row_weights(
@@ -188,7 +198,6 @@ def budget_of_pieces(
     try:
         yield max(1, parse_size(memory) - piece_bytes)
     except BudgetError as error:
-        assert error.least is not None
         least = min((error.least - 1) * 4 // 3 + 1, error.least + PIECE_BYTES)
         raise BudgetError(
             f"memory={memory!r} is too small: training takes {format_size(error.least)}, and the sparse "
