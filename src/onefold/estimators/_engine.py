@@ -12,6 +12,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from onefold.estimators._objectives import Objective
+from onefold.estimators._pieces import PiecewiseExecutor
 from onefold.estimators._shared import budget_of_pieces, dense_pieces
 from onefold.network import Network
 from onefold.nn.layers import Dense, Dropout, Layer
@@ -191,6 +192,7 @@ class Engine:
         evaluator = self.network._evaluator(
             self.objective.loss, sample.y.ndim == 1, weighted, threads, len(sample)
         )
+        executor = PiecewiseExecutor(evaluator.executor, piece_bytes)
         constants, weights = self.objective.constants(sample.y), sample.weights
         constant = 0.0
         if constants is not None:
@@ -198,11 +200,7 @@ class Engine:
         y = column(sample.y)
 
         def loss() -> float:
-            executor = evaluator.executor
-            executor.begin(0)
-            for first, end, rows in dense_pieces(sample.X, piece_bytes):
-                executor.add(rows, y[first:end], None if weights is None else weights[first:end])
-            total, weight = executor.accumulated()
+            total, weight = executor.evaluate(sample.X, y, weights)
             return (total * self.objective.value + constant) / weight
 
         return loss

@@ -177,7 +177,7 @@ def is_multilabel(y: Any) -> bool:
 
 def piece_bytes(X: Any, memory: int | float | str | None) -> int:
     """Bytes of sparse rows that are dense at a time: a quarter of the budget at most; 0 for dense X."""
-    if not scipy.sparse.issparse(X):
+    if not hasattr(X, "toarray"):
         return 0
     return PIECE_BYTES if memory is None else min(PIECE_BYTES, parse_size(memory) // 4)
 
@@ -214,12 +214,11 @@ def piece_rows(columns: int, itemsize: int, piece_bytes: int) -> int:
 def dense_pieces(X: Any, piece_bytes: int) -> Iterator[tuple[int, int, Array]]:
     """Rows of a matrix as dense arrays: (first, last + 1, rows).
 
-    A sparse matrix comes in pieces of so many bytes, a dense one as it is.
+    Sparse rows come in pieces of so many bytes, dense ones as they are.
     """
-    if not scipy.sparse.issparse(X):
+    if not hasattr(X, "toarray"):
         yield 0, X.shape[0], np.ascontiguousarray(X)
         return
-    X = X.tocsr()
     step = piece_rows(X.shape[1], X.dtype.itemsize, piece_bytes)
     for first in range(0, X.shape[0], step):
         rows = X[first : first + step].toarray()

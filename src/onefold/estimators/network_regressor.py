@@ -269,7 +269,7 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
 
         Parameters
         ----------
-        X : array-like or data frame, shape (n_samples, n_features)
+        X : array-like, data frame or sparse matrix, shape (n_samples, n_features)
 
         Returns
         -------
