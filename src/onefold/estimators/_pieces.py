@@ -26,7 +26,7 @@ class PiecewiseExecutor:
 
     Parameters
     ----------
-    executor : onefold._core.Executor
+    executor : _native.Executor
     piece_bytes : int
         Bytes of the rows that are dense at a time.
     """
