@@ -6,6 +6,7 @@ cannot be seen in the scaling's bits.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -277,7 +278,8 @@ class TableInputs:
                 notices = [one.replace(": ", " is left out: ", 1) for one in left_out]
         for notice in notices:
             if ": constant" not in notice:
-                warnings.warn(notice, UserWarning, stacklevel=5)
+                words = re.sub(r" \(--[^)]*\)", "", notice)  # options of the command
+                warnings.warn(words, UserWarning, stacklevel=5)
 
     @property
     def width(self) -> int:
