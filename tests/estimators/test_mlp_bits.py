@@ -156,6 +156,20 @@ def test_a_row_alone_is_predicted_as_among_others():
     )
 
 
+@pytest.mark.parametrize("form", [np.array, scipy.sparse.csr_array], ids=["dense", "sparse"])
+def test_pieces_with_other_threads_and_memory(form):
+    def run(**options):
+        model = regressor(dropout=0.3, **options)
+        for first in range(0, 700, 100):
+            rows = slice(first, first + 100)
+            model.partial_fit(form(X[rows]), NUMBERS[rows], sample_weight=WEIGHT[rows])
+        return model.network_.fingerprint()
+
+    plain = run()
+    for options in ({"n_jobs": 1}, {"n_jobs": 3}, {"memory": "300kB"}, {"micro_batch": 7}):
+        assert run(**options) == plain, options
+
+
 @pytest.mark.parametrize("solver", ["adam", "sgd", "adagrad"])
 def test_pieces_go_on_after_pickling(solver):
     """partial_fit on pieces has the bits of itself, pickled and copied between the pieces."""
