@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+OLDEST := .venv-oldest
+WHEELS := build/wheels
 SOURCES := $(shell find src native -type f -not -name '*.so' -not -path '*__pycache__*') CMakeLists.txt pyproject.toml README.md
 
-.PHONY: demo test lint format bench bench-quick sanitize clean
+.PHONY: demo test test-oldest lint format bench bench-quick sanitize clean
 
 demo: $(VENV)/installed
 	mkdir -p demo
@@ -15,6 +17,10 @@ demo: $(VENV)/installed
 
 test: $(VENV)/tested
 	$(BIN)/python -m pytest -q
+
+# The estimators with the oldest scikit-learn that they take.
+test-oldest: $(OLDEST)/tested
+	$(OLDEST)/bin/python -m pytest -q tests/estimators
 
 lint: $(VENV)/linted
 	$(BIN)/ruff check .
@@ -46,13 +52,25 @@ $(VENV)/python: pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	touch $@
 
-$(VENV)/installed: $(VENV)/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps .
-	$(BIN)/python -m pip install --quiet .
+$(WHEELS)/built: $(VENV)/python $(SOURCES)
+	rm -rf $(WHEELS)
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(WHEELS) .
+	touch $@
+
+$(VENV)/installed: $(WHEELS)/built
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps $(WHEELS)/*.whl
+	$(BIN)/python -m pip install --quiet $(WHEELS)/*.whl
 	touch $@
 
 $(VENV)/tested: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet '.[test]'
+	$(BIN)/python -m pip install --quiet "$$(echo $(WHEELS)/*.whl)[test]"
+	touch $@
+
+$(OLDEST)/tested: $(WHEELS)/built tests/oldest.txt
+	test -d $(OLDEST) || $(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --upgrade pip
+	$(OLDEST)/bin/python -m pip install --quiet --force-reinstall --no-deps $(WHEELS)/*.whl
+	$(OLDEST)/bin/python -m pip install --quiet --constraint tests/oldest.txt "$$(echo $(WHEELS)/*.whl)[test]"
 	touch $@
 
 $(VENV)/linted: $(VENV)/installed
@@ -68,4 +86,4 @@ benchmarks/.venv/installed: $(SOURCES) benchmarks/requirements.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) benchmarks/.venv build demo
+	rm -rf $(VENV) $(OLDEST) benchmarks/.venv build demo

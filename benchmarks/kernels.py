@@ -210,7 +210,7 @@ def family(name):
         if allowed(cls, outputs, labels)
     }:
         return loss, SHAPES
-    if name in ("poisson", "kl_divergence"):
+    if name in ("poisson", "gamma", "kl_divergence"):
         return loss, SHAPES
     if name.endswith(("_forward", "_backward", "_array")):
         return elementwise, SHAPES

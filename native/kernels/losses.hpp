@@ -134,6 +134,13 @@ ONEFOLD_MEAN_LOSS(poisson_log, const Vec<T> rate = exp_of<T>(z); slope = rate - 
 ONEFOLD_MEAN_LOSS(poisson, const Vec<T> safe = z + T(p[0]); slope = T(1) - y / safe;
                   return fma(-y, log_of<T>(safe), z);)
 
+// z is the logarithm of the mean: z + y exp(-z)
+ONEFOLD_MEAN_LOSS(gamma_log, const Vec<T> ratio = y * exp_of<T>(-z); slope = T(1) - ratio; return z + ratio;)
+
+// z is the mean: log(z + p0) + y / (z + p0)
+ONEFOLD_MEAN_LOSS(gamma, const Vec<T> safe = z + T(p[0]); const Vec<T> ratio = y / safe;
+                  slope = (T(1) - ratio) / safe; return log_of<T>(safe) + ratio;)
+
 // softplus(z) - t z with t = y (1 - p0) + p0 / 2
 ONEFOLD_MEAN_LOSS(sigmoid_cross_entropy,
                   const Vec<T> t = fma(y, broadcast(T(1 - p[0])), broadcast(T(p[0] / 2)));
@@ -330,7 +337,7 @@ static void cosine_similarity(const Call& call) {
 // clang-format off
 #define ONEFOLD_LOSS_KERNELS(X) \
     X(squared_error) X(absolute_error) X(huber) X(log_cosh) X(quantile) X(poisson_log) X(poisson) \
-    X(sigmoid_cross_entropy) X(hinge) X(squared_hinge) X(softmax_cross_entropy) \
+    X(gamma_log) X(gamma) X(sigmoid_cross_entropy) X(hinge) X(squared_hinge) X(softmax_cross_entropy) \
     X(softmax_cross_entropy_labels) X(softmax_kl_divergence) X(kl_divergence) X(cosine_similarity)
 // clang-format on
 

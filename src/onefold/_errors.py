@@ -30,7 +30,17 @@ class OptionError(OnefoldError, ValueError):
 
 
 class BudgetError(OnefoldError, ValueError):
-    """A memory budget is too small; the message says the least that would do."""
+    """A memory budget is too small; the message says the least that would do.
+
+    Attributes
+    ----------
+    least : int
+        The bytes that would do; 0 where they are not known.
+    """
+
+    def __init__(self, message: str, least: int = 0) -> None:
+        super().__init__(message)
+        self.least = least
 
 
 class DivergedError(OnefoldError, ArithmeticError):

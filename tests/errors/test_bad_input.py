@@ -180,8 +180,14 @@ def test_a_budget_too_small_says_the_least_that_would_do():
     fit(memory=least, threads=1)
     with pytest.raises(of.BudgetError):
         fit(memory=least - 1, threads=1)
-    with pytest.raises(of.BudgetError, match="micro-batches of 20 rows take"):
+    with pytest.raises(
+        of.BudgetError, match=r"micro-batches of 20 rows take.*at 'auto' or"
+    ) as caught:
         fit(memory=least, micro_batch=20, threads=1)
+    fit(memory=caught.value.least, micro_batch=20, threads=1)
+    assert f"at least {caught.value.least:,} bytes" in str(caught.value)
+    with pytest.raises(of.BudgetError, match="; give at least"):
+        fit(memory=least - 1, micro_batch=20, threads=1)
 
 
 @pytest.mark.parametrize("clip", [None, 1.0])

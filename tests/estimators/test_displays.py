@@ -13,6 +13,7 @@ from matplotlib import pyplot
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -180,6 +181,20 @@ def test_pipelines_and_scikit_learns_own():
     display = of.LossDirectionDisplay.from_estimator(ours, X, Y, steps=3)
     here = -np.log(ours.predict_proba(X)[np.arange(150), Y]).mean()
     np.testing.assert_allclose(display.losses[1], here, rtol=1e-5)
+
+
+def test_the_best_of_a_search():
+    piped = make_pipeline(StandardScaler(), of.NetworkClassifier((4,), random_state=0))
+    search = GridSearchCV(piped, {"networkclassifier__max_iter": [2, 5]}, cv=2).fit(X, Y)
+    best = search.best_estimator_
+    losses = of.LossCurveDisplay.from_estimator(search).lines_[0].get_ydata()
+    assert list(losses) == best[-1].loss_curve_
+    assert len(of.NetworkDisplay.from_estimator(search).synapses_) == 2
+    found, same = (
+        of.LossDirectionDisplay.from_estimator(model, X, Y, steps=3).losses
+        for model in (search, best)
+    )
+    assert found.tolist() == same.tolist()
 
 
 def test_what_cannot_be_shown():

@@ -10,7 +10,7 @@ import pytest
 import sklearn.neural_network
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score, log_loss, r2_score
+from sklearn.metrics import accuracy_score, log_loss, mean_gamma_deviance, r2_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -137,6 +137,10 @@ def test_other_losses(solver):
     assert (noisy < high.predict(X)).mean() == pytest.approx(0.9, abs=0.08)
     for loss in ("absolute_error", "huber", onefold.Huber(0.5)):
         assert MLPRegressor(loss, **options).fit(X, NUMBERS).score(X, NUMBERS) > 0.8
+    positive = np.exp(X[:, 0]) * RNG.gamma(5, 0.2, 300)
+    means = MLPRegressor("gamma", **options).fit(X, positive).predict(X)
+    assert means.min() > 0
+    assert mean_gamma_deviance(positive, means) < 0.4
 
 
 def test_label_smoothing():

@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+import re
 import subprocess
 import sys
 import warnings
@@ -16,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import onefold
 from onefold import _native
-from onefold.estimators import _mlp, _shared
+from onefold.estimators import _shared
 
 RNG = np.random.RandomState(5)
 X = RNG.standard_normal((700, 12)) * (RNG.uniform(size=(700, 12)) < 0.3)
@@ -65,9 +66,7 @@ def test_threads_memory_and_micro_batches(solver):
 def test_sparse_rows(monkeypatch, solver, weight, piece):
     """Sparse rows are made dense in pieces, and give the bits of the dense ones."""
     dense = classifier(solver=solver, batch_size=32, dropout=0.1).fit(X, CLASSES, weight)
-    for module in (_shared, _mlp):
-        monkeypatch.setattr(module, "PIECE_BYTES", piece)
-    monkeypatch.setattr(_shared.dense_pieces, "__defaults__", (piece,))
+    monkeypatch.setattr(_shared, "PIECE_BYTES", piece)
     for form in (scipy.sparse.csr_matrix, scipy.sparse.csc_array):
         sparse = clone(dense).fit(form(X), CLASSES, weight)
         assert sparse.network_.fingerprint() == dense.network_.fingerprint()
@@ -91,6 +90,34 @@ def test_sparse_rows_are_not_made_dense_whole(monkeypatch):
     rows.clear()
     model.set_params(memory="40MB").fit(scipy.sparse.csr_matrix(wide), np.arange(400) % 2)
     assert max(rows) * 20_000 * 8 <= 10_000_000
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_budget_too_small_for_sparse_rows_names_what_was_given(solver):
+    wide = scipy.sparse.random(300, 3000, density=1e-3, format="csr", random_state=0)
+    y = np.arange(300) % 2
+    model = onefold.MLPClassifier((8,), solver=solver, max_iter=1, random_state=0, memory="100kB")
+    with pytest.raises(onefold.BudgetError, match="memory='100kB' is too small") as caught:
+        model.fit(wide, y)
+    needed = int(re.search(r"at least ([\d,]+) bytes", str(caught.value))[1].replace(",", ""))
+    model.set_params(memory=needed).fit(wide, y)
+    with pytest.raises(onefold.BudgetError):
+        model.set_params(memory=needed - 1).fit(wide, y)
+
+
+def test_rows_for_validation_are_made_dense_within_the_memory(monkeypatch):
+    rows = []
+    real = scipy.sparse.csr_matrix.toarray
+    monkeypatch.setattr(
+        scipy.sparse.csr_matrix,
+        "toarray",
+        lambda m, *a, **k: rows.append(m.shape[0]) or real(m, *a, **k),
+    )
+    wide = scipy.sparse.csr_matrix(scipy.sparse.random(400, 5000, density=1e-3, random_state=0))
+    y, options = np.arange(400) % 2, {"max_iter": 1, "random_state": 0, "memory": "16MB"}
+    for more in ({"early_stopping": True}, {}, {"solver": "lbfgs"}):
+        onefold.MLPClassifier((8,), **options, **more).fit(wide, y, X_val=wide, y_val=y)
+    assert max(rows) * 5000 * 8 <= 4_000_000
 
 
 FINGERPRINT = """
@@ -127,6 +154,20 @@ def test_a_row_alone_is_predicted_as_among_others():
     np.testing.assert_array_equal(
         model.predict(X)[:5], [model.predict(X[i : i + 1])[0] for i in range(5)]
     )
+
+
+@pytest.mark.parametrize("form", [np.array, scipy.sparse.csr_array], ids=["dense", "sparse"])
+def test_pieces_with_other_threads_and_memory(form):
+    def run(**options):
+        model = regressor(dropout=0.3, **options)
+        for first in range(0, 700, 100):
+            rows = slice(first, first + 100)
+            model.partial_fit(form(X[rows]), NUMBERS[rows], sample_weight=WEIGHT[rows])
+        return model.network_.fingerprint()
+
+    plain = run()
+    for options in ({"n_jobs": 1}, {"n_jobs": 3}, {"memory": "300kB"}, {"micro_batch": 7}):
+        assert run(**options) == plain, options
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "adagrad"])

@@ -28,7 +28,7 @@ def test_tags_say_what_is_taken():
     for tags in (classifier, regressor):
         assert tags.input_tags.allow_nan
         assert tags.input_tags.categorical
-        assert not tags.input_tags.sparse
+        assert tags.input_tags.sparse
         assert tags.target_tags.multi_output
         assert not tags.non_deterministic
     assert classifier.classifier_tags.multi_label

@@ -68,13 +68,6 @@ def test_arguments(arguments, kind, message):
         of.NetworkClassifier(max_iter=1).fit(*arguments)
 
 
-def test_sparse_input():
-    from scipy.sparse import csr_array
-
-    with pytest.raises(TypeError, match="dense data is required"):
-        of.NetworkClassifier().fit(csr_array(X), Y)
-
-
 @pytest.mark.parametrize(
     ("loss", "y", "message"),
     [

@@ -146,6 +146,13 @@ def test_columns_that_identify_rows_are_left_out_and_said():
         of.NetworkRegressor().fit(alone[["key"]], y)
 
 
+def test_many_categories_are_said_without_an_option_of_the_command():
+    table = pd.DataFrame({"town": [f"town {i}" for i in np.repeat(np.arange(90), 3)]})
+    with pytest.warns(UserWarning, match="town has 90 categories; the 64 most frequent") as found:
+        of.NetworkRegressor(max_iter=1).fit(table, np.arange(270.0))
+    assert str(found[0].message).endswith("the others share one place")
+
+
 def test_columns_of_all_sorts():
     a, rows = RNG.normal(size=300), np.arange(300)
     long = rows % 7

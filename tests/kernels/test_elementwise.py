@@ -156,7 +156,13 @@ def test_prelu():
 
 
 #: Options and targets of every loss kernel.
-OPTIONS = {"huber": (0.7,), "quantile": (0.3,), "poisson": (1e-7,), "kl_divergence": (1e-7,)}
+OPTIONS = {
+    "huber": (0.7,),
+    "quantile": (0.3,),
+    "poisson": (1e-7,),
+    "gamma": (1e-7,),
+    "kl_divergence": (1e-7,),
+}
 SMOOTHED = {"sigmoid_cross_entropy", "softmax_cross_entropy", "softmax_cross_entropy_labels"}
 
 
@@ -164,10 +170,12 @@ def loss_case(name, rows, width, dtype):
     rng = np.random.default_rng(rows + width)
     z = (rng.normal(size=(rows, width)) * 3).astype(dtype)
     y = rng.normal(size=(rows, width)).astype(dtype)
-    if name == "poisson":
+    if name in ("poisson", "gamma"):
         z = np.abs(z) + dtype(0.1)
     if name.startswith("poisson"):
         y = rng.integers(0, 5, (rows, width)).astype(dtype)
+    if name.startswith("gamma"):
+        y = (rng.gamma(2, size=(rows, width)) + 0.01).astype(dtype)
     if "cross_entropy" in name or "kl" in name:
         y = rng.dirichlet(np.ones(max(width, 2)), rows)[:, :width].astype(dtype)
     if name == "kl_divergence":

@@ -178,6 +178,7 @@ LOSSES_OF_TORCH = {
     "cross_entropy": lambda F, z, y: F.cross_entropy(z, y),
     "binary_cross_entropy": lambda F, z, y: F.binary_cross_entropy_with_logits(z, y),
     "poisson": lambda F, z, y: F.poisson_nll_loss(z, y),
+    "gamma": lambda F, z, y: (z + y * (-z).exp()).mean(),
     "kl_divergence": lambda F, z, y: F.kl_div(F.log_softmax(z, 1), y, reduction="batchmean"),
     "cosine_similarity": lambda F, z, y: (1 - F.cosine_similarity(z, y)).mean(),
 }
@@ -217,7 +218,7 @@ def test_smoothed_cross_entropy_agrees_with_pytorch():
 @pytest.mark.parametrize(
     ("ending", "loss"),
     [("softmax", "cross_entropy"), ("softmax", "kl_divergence"), ("sigmoid", "binary_cross_entropy"),
-     ("exponential", "poisson")],
+     ("exponential", "poisson"), ("exponential", "gamma")],
 )  # fmt: skip
 def test_a_fused_ending_is_the_linear_one(ending, loss):
     rng = np.random.default_rng(6)

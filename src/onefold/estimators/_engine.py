@@ -12,7 +12,8 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from onefold.estimators._objectives import Objective
-from onefold.estimators._shared import dense_pieces
+from onefold.estimators._pieces import PiecewiseExecutor
+from onefold.estimators._shared import budget_of_pieces, dense_pieces
 from onefold.network import Network
 from onefold.nn.layers import Dense, Dropout, Layer
 from onefold.train.session import Session, column
@@ -146,22 +147,38 @@ class Engine:
         gradient = session.mean_gradient()
         return [gradient[name] for name in (*self._weights, *self._biases)]
 
-    def predict(self, X: Any, threads: int) -> Array:
+    def predict(self, X: Any, threads: int, piece_bytes: int) -> Array:
         """The network's output through its link, shape (rows, outputs)."""
         if not scipy.sparse.issparse(X):
             return self.network.predict_proba(X, threads=threads)
         out = np.empty((X.shape[0], self.network.outputs), self.dtype)
-        for first, end, rows in dense_pieces(X):
+        for first, end, rows in dense_pieces(X, piece_bytes):
             out[first:end] = self.network.predict_proba(rows, threads=threads)
         return out
 
-    def session(self, **options: Any) -> Session:
-        """A session with these options; the last one again where they are the same."""
-        key = tuple(options[name] for name in sorted(options))
+    def session(self, *, memory: Any, piece_bytes: int, **options: Any) -> Session:
+        """A session with these options; the last one again where they are the same.
+
+        Parameters
+        ----------
+        memory : int, str or None
+            Budget, of which the session has what dense pieces of sparse rows leave.
+        piece_bytes : int
+            As of `piece_bytes`.
+        **options
+            Of `Session`.
+        """
+        key = (memory, piece_bytes, *(options[name] for name in sorted(options)))
         if self._session is None or self._session[0] != key:
-            made = Session(
-                self.network._architecture, self.network._state, self.objective.loss, **options
-            )
+            network = self.network
+            with budget_of_pieces(memory, piece_bytes) as left:
+                made = Session(
+                    network._architecture,
+                    network._state,
+                    self.objective.loss,
+                    memory=left,
+                    **options,
+                )
             self._session = (key, made)
         return self._session[1]
 
@@ -169,12 +186,13 @@ class Engine:
         """Give up the memory of training."""
         self._session = None
 
-    def loss_of(self, sample: Sample, threads: int) -> Callable[[], float]:
+    def loss_of(self, sample: Sample, threads: int, piece_bytes: int) -> Callable[[], float]:
         """A function that gives the reported loss, without the penalty, over all rows."""
         weighted = sample.weights is not None
         evaluator = self.network._evaluator(
             self.objective.loss, sample.y.ndim == 1, weighted, threads, len(sample)
         )
+        executor = PiecewiseExecutor(evaluator.executor, piece_bytes)
         constants, weights = self.objective.constants(sample.y), sample.weights
         constant = 0.0
         if constants is not None:
@@ -182,11 +200,7 @@ class Engine:
         y = column(sample.y)
 
         def loss() -> float:
-            executor = evaluator.executor
-            executor.begin(0)
-            for first, end, rows in dense_pieces(sample.X):
-                executor.add(rows, y[first:end], None if weights is None else weights[first:end])
-            total, weight = executor.accumulated()
+            total, weight = executor.evaluate(sample.X, y, weights)
             return (total * self.objective.value + constant) / weight
 
         return loss

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from onefold.estimators._shared import piece_rows
+from onefold.estimators._pieces import PiecewiseExecutor
 from onefold.estimators._solvers import Solver
 from onefold.optim import ReduceOnPlateau
 from onefold.train.callbacks import Callback, watches_batches
@@ -110,13 +110,15 @@ class Epochs:
         self.random = random
         self.callbacks = callbacks
         self.slow = any(watches_batches(callback) for callback in callbacks)
-        self.piece_bytes = piece_bytes
+        self.executor: Any = session.executor
+        if scipy.sparse.issparse(rows.X):
+            self.executor = PiecewiseExecutor(session.executor, piece_bytes)
         self.starts = np.arange(0, len(rows), batch_size)
         self.sizes = np.minimum(batch_size, len(rows) - self.starts).astype(np.float64)
         self.total = total * len(self.starts)
         self.order = np.arange(len(rows), dtype=np.uint32)
         self.record = np.empty((len(self.starts), 3 if alpha else 2))
-        self.interrupts = Interrupts(session.executor.stop)
+        self.interrupts = Interrupts(self.executor.stop)
         self.finite = True  # whether every loss was
         self._decay = self._decays(self.sizes)
         self._ahead = 0 if single else min(_SCALARS, self.total)  # updates whose numbers are wanted
@@ -131,11 +133,7 @@ class Epochs:
             self._decay = self._decays(self._batch_weights(order))
         for callback in self.callbacks:
             callback.on_epoch_begin(self.epoch)
-        if scipy.sparse.issparse(self.rows.X):
-            self._sparse(order)
-        else:
-            rows = self.rows
-            self._train(rows.X, rows.y, rows.weights, order, 0, len(self.starts))
+        self._train(order)
         if self.interrupts.came:
             return None
         if not self.finite:
@@ -213,81 +211,31 @@ class Epochs:
 
     # Updates.
 
-    def _sparse(self, order: Array | None) -> None:
-        """Batches whose rows fit in a piece together are made dense together; others piece by piece."""
-        step = piece_rows(*self._row_size(), self.piece_bytes)
-        batches = max(1, step // self.batch_size)
-        for first in range(0, len(self.starts), batches):
-            if step < self.batch_size:
-                self._accumulate(first, order, step)
-            else:
-                last = min(first + batches, len(self.starts))
-                end = min(last * self.batch_size, len(self.rows))
-                self._train(
-                    *self._piece(first * self.batch_size, end, order), None, first, last - first
-                )
-            if self.interrupts.came or not self.finite:
-                return
-
-    def _row_size(self) -> tuple[int, int]:
-        return self.rows.X.shape[1], self.rows.X.dtype.itemsize
-
-    def _piece(
-        self, begin: int, end: int, order: Array | None
-    ) -> tuple[Array, Array, Array | None]:
-        """Rows begin .. end - 1 of the epoch, dense."""
-        taken: Any = slice(begin, end) if order is None else order[begin:end].astype(np.intp)
-        weights = self.rows.weights
-        w = None if weights is None else weights[taken]
-        return self.rows.X[taken].toarray(), self.rows.y[taken], w
-
-    def _train(
-        self, X: Array, y: Array, w: Array | None, order: Array | None, first: int, count: int
-    ) -> None:
-        """Batches first .. first + count - 1 of the epoch, which the arrays begin with."""
-        session, state = self.session, self.session.state
-        y = column(y)
-        done = 0
+    def _train(self, order: Array | None) -> None:
+        """All batches of the epoch."""
+        rows, state = self.rows, self.session.state
+        y, done, count = column(rows.y), 0, len(self.starts)
         while done < count and not self.interrupts.came:
             wanted = 1 if self.slow else min(count - done, _SCALARS)
-            outcome, updates, _, _, loss, weight = session.executor.train(
-                X,
+            outcome, updates, _, _, loss, weight = self.executor.train(
+                rows.X,
                 y,
-                w,
+                rows.weights,
                 order,
                 batch_size=self.batch_size,
                 first_batch=done,
                 first_update=state.updates,
-                scalars=self._scalars(first + done, wanted),
+                scalars=self._scalars(done, wanted),
                 seconds=_SLICE_SECONDS,
                 loss=0.0,
                 weight=0.0,
-                record=self.record[first + done :],
+                record=self.record[done:],
             )
             self._count(updates, loss / weight if weight > 0 else 0.0)
             done += updates
             if outcome == _NOT_FINITE:
                 self.finite = False
                 return
-
-    def _accumulate(self, number: int, order: Array | None, step: int) -> None:
-        """One update whose rows do not fit in a piece."""
-        executor, state = self.session.executor, self.session.state
-        begin = number * self.batch_size
-        end = min(begin + self.batch_size, len(self.rows))
-        if self.alpha:
-            self.record[number, 2] = executor.weight_squares()
-        executor.begin(state.updates)
-        for first in range(begin, end, step):
-            X, y, w = self._piece(first, min(first + step, end), order)
-            executor.add(X, column(y), w)
-            if self.interrupts.came:
-                return
-        total, weight = self.record[number, :2] = executor.accumulated()
-        if not executor.finish(self._scalars(number, 1)):
-            self.finite = False
-            return
-        self._count(1, total / weight if weight > 0 else 0.0)
 
     def _count(self, updates: int, loss: float) -> None:
         assert self.session.optimizer_state is not None

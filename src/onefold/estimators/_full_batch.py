@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from onefold.estimators._engine import Engine, Sample
-from onefold.estimators._shared import dense_pieces, thread_count
+from onefold.estimators._shared import dense_pieces, piece_bytes, thread_count
 from onefold.train.callbacks import Callback, History
 from onefold.train.session import Session, column
 
@@ -204,10 +204,13 @@ def fit_full_batch(
         session,
         (sample.X, sample.y, sample.weights),
         alpha=float(estimator.alpha),
-        piece_bytes=estimator._piece_bytes(sample.X),
+        piece_bytes=piece_bytes(sample.X, estimator.memory),
     )
     start = function.pack([*estimator.coefs_, *estimator.intercepts_])
-    loss_given = None if given is None else engine.loss_of(given, thread_count(estimator.n_jobs))
+    loss_given = None
+    if given is not None:
+        pieces = piece_bytes(given.X, estimator.memory)
+        loss_given = engine.loss_of(given, thread_count(estimator.n_jobs), pieces)
     callbacks = [*estimator._own_callbacks(), *tasks]
     iterations = Iterations(function, estimator.verbose, loss_given, callbacks)
     best, estimator.loss_, estimator.n_iter_ = minimise(

@@ -24,8 +24,8 @@ from onefold.estimators._full_batch import fit_full_batch
 from onefold.estimators._mlp_parameters import CONSTRAINTS
 from onefold.estimators._objectives import Objective
 from onefold.estimators._shared import (
-    PIECE_BYTES,
     contiguous,
+    piece_bytes,
     refuse_non_finite,
     row_weights,
     thread_count,
@@ -33,7 +33,6 @@ from onefold.estimators._shared import (
 from onefold.estimators._solvers import Solver
 from onefold.estimators._stochastic import StochasticFit
 from onefold.network import Network
-from onefold.train.budget import parse_size
 from onefold.train.callbacks import Callback
 
 Array = NDArray[Any]
@@ -294,24 +293,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             "constant": constant,
         }
 
-    def _piece_bytes(self, X: Any) -> int:
-        """Bytes of sparse rows that are dense at a time, out of the memory."""
-        if not scipy.sparse.issparse(X):
-            return 0
-        return (
-            PIECE_BYTES if self.memory is None else min(PIECE_BYTES, parse_size(self.memory) // 4)
-        )
-
     def _session_options(self, sample: Sample) -> dict[str, Any]:
         """What every session needs to know, besides its batches and its optimizer."""
-        memory = self.memory
-        if memory is not None:
-            memory = max(1, parse_size(memory) - self._piece_bytes(sample.X))
         return {
             "labels": sample.y.ndim == 1,
             "weighted": sample.weights is not None,
             "micro_batch": self.micro_batch,
-            "memory": memory,
+            "memory": self.memory,
+            "piece_bytes": piece_bytes(sample.X, self.memory),
             "threads": thread_count(self.n_jobs),
         }
 
@@ -352,7 +341,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             total=self.max_iter,
             single=incremental,
             callbacks=[*self._own_callbacks(), *tasks],
-            piece_bytes=self._piece_bytes(training.X),
+            piece_bytes=piece_bytes(training.X, self.memory),
         )
         StochasticFit(self, engine, epochs, held_out, given).run(incremental=incremental)
 
@@ -372,7 +361,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         engine = self._engine_for()
         with engine.lock:  # threads may share an estimator
             engine.load(self.coefs_, self.intercepts_)
-            return engine.predict(X, thread_count(self.n_jobs))
+            pieces = piece_bytes(X, self.memory)
+            return engine.predict(X, thread_count(self.n_jobs), pieces)
 
     def _partial_fit_exists(self) -> bool:
         if self.solver == "lbfgs":

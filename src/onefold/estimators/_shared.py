@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import joblib
 import numpy as np
 import scipy.sparse
+from joblib.parallel import get_active_backend
 from numpy.typing import NDArray
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_sample_weight
@@ -18,7 +21,8 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _check_sample_weight
 
 from onefold import _native
-from onefold._errors import DataError, DivergedError, OptionError
+from onefold._errors import BudgetError, DataError, DivergedError, OptionError
+from onefold.train.budget import format_size, parse_size
 
 Array = NDArray[Any]
 
@@ -52,14 +56,14 @@ def thread_count(n_jobs: int | None) -> int:
     n_jobs : int or None
         As in joblib: -1 is every processor, -2 all but one. None is every processor too, but what
         `OMP_NUM_THREADS` says where it is set (as joblib does in its workers), and one in a worker
-        of multiprocessing.
+        of multiprocessing or in a thread of joblib's, whose number is not known here.
 
     Returns
     -------
     int
     """
     if n_jobs is None:
-        if multiprocessing.current_process().daemon:
+        if multiprocessing.current_process().daemon or _in_thread_of_joblib():
             return 1
         limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
         count = min(int(limit), processors()) if limit.isdigit() else processors()
@@ -68,6 +72,14 @@ def thread_count(n_jobs: int | None) -> int:
             raise OptionError(f"n_jobs is None or a whole number other than 0, not {n_jobs!r}")
         count = int(n_jobs) if n_jobs > 0 else processors() + 1 + int(n_jobs)
     return max(1, min(count, _native.MAX_THREADS))
+
+
+def _in_thread_of_joblib() -> bool:
+    """Whether this is a worker of joblib's "threading" backend."""
+    if threading.current_thread() is threading.main_thread():
+        return False
+    backend, _ = get_active_backend()
+    return (getattr(backend, "nesting_level", None) or 0) > 0
 
 
 def row_weights(
@@ -163,20 +175,50 @@ def is_multilabel(y: Any) -> bool:
     return bool(type_of_target(y).startswith("multilabel"))
 
 
-def piece_rows(columns: int, itemsize: int, piece_bytes: int = PIECE_BYTES) -> int:
+def piece_bytes(X: Any, memory: int | float | str | None) -> int:
+    """Bytes of sparse rows that are dense at a time: a quarter of the budget at most; 0 for dense X."""
+    if not hasattr(X, "toarray"):
+        return 0
+    return PIECE_BYTES if memory is None else min(PIECE_BYTES, parse_size(memory) // 4)
+
+
+@contextmanager
+def budget_of_pieces(
+    memory: int | float | str | None, piece_bytes: int
+) -> Iterator[int | float | str | None]:
+    """What of a budget dense pieces leave; a budget that is too small is named as it was given.
+
+    Raises
+    ------
+    BudgetError
+    """
+    if memory is None or not piece_bytes:
+        yield memory
+        return
+    try:
+        yield max(1, parse_size(memory) - piece_bytes)
+    except BudgetError as error:
+        least = min((error.least - 1) * 4 // 3 + 1, error.least + PIECE_BYTES)
+        raise BudgetError(
+            f"memory={memory!r} is too small: training takes {format_size(error.least)}, and the sparse "
+            f"rows that are dense at a time up to a third of that; give at least {least:,} bytes",
+            least,
+        ) from None
+
+
+def piece_rows(columns: int, itemsize: int, piece_bytes: int) -> int:
     """Rows of a sparse matrix that are made dense at a time."""
     return max(1, piece_bytes // max(1, columns * itemsize))
 
 
-def dense_pieces(X: Any, piece_bytes: int = PIECE_BYTES) -> Iterator[tuple[int, int, Array]]:
+def dense_pieces(X: Any, piece_bytes: int) -> Iterator[tuple[int, int, Array]]:
     """Rows of a matrix as dense arrays: (first, last + 1, rows).
 
-    A sparse matrix comes in pieces of some 16 MB, a dense one as it is.
+    Sparse rows come in pieces of so many bytes, dense ones as they are.
     """
-    if not scipy.sparse.issparse(X):
+    if not hasattr(X, "toarray"):
         yield 0, X.shape[0], np.ascontiguousarray(X)
         return
-    X = X.tocsr()
     step = piece_rows(X.shape[1], X.dtype.itemsize, piece_bytes)
     for first in range(0, X.shape[0], step):
         rows = X[first : first + step].toarray()

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from onefold.estimators._engine import Engine, Sample
 from onefold.estimators._epochs import Epochs
-from onefold.estimators._shared import refuse_non_finite, thread_count
+from onefold.estimators._shared import piece_bytes, refuse_non_finite, thread_count
 from onefold.train.callbacks import History
 from onefold.train.state import Parameters
 
@@ -123,7 +123,10 @@ class StochasticFit:
         self.best: Parameters | None = None
         score = self._score if estimator.early_stopping else None
         self.progress = Progress(estimator, score, self._keep)
-        self.loss_given = None if given is None else engine.loss_of(given, self.threads)
+        self.loss_given = None
+        if given is not None:
+            pieces = piece_bytes(given.X, estimator.memory)
+            self.loss_given = engine.loss_of(given, self.threads, pieces)
 
     def run(self, *, incremental: bool) -> None:
         """Train, and hand the weights to the estimator."""
@@ -195,7 +198,8 @@ class StochasticFit:
 
     def _score(self) -> float:
         assert self.held_out is not None
-        prediction = self.engine.predict(self.held_out.X, self.threads)
+        pieces = piece_bytes(self.held_out.X, self.estimator.memory)
+        prediction = self.engine.predict(self.held_out.X, self.threads, pieces)
         if not np.isfinite(prediction).all():
             return math.nan
         return float(self.estimator._score_held_out(prediction, self.held_out))

@@ -98,9 +98,10 @@ class LossCurveDisplay:
         """
         estimator = _last_step(estimator)
         if not hasattr(estimator, "loss_curve_"):
+            why = ": the solver 'lbfgs' keeps none" if hasattr(estimator, "coefs_") else ""
             raise OptionError(
-                f"{type(estimator).__name__} has no loss curve: the solver 'lbfgs' keeps none; "
-                "take another solver, or one of the network estimators"
+                f"{type(estimator).__name__} has no loss curve{why}; pass NetworkClassifier, "
+                "NetworkRegressor, or MLPClassifier or MLPRegressor with another solver, fitted"
             )
         scores = getattr(estimator, "validation_scores_", None)
         best = len(estimator.loss_curve_) if scores is None else int(np.argmax(scores)) + 1
@@ -295,7 +296,7 @@ class LossDirectionDisplay:
             raise OptionError(f"steps is a number from 3 up, not {steps!r}")
         if not distance > 0:
             raise OptionError(f"distance is a number above 0, not {distance!r}")
-        whole, estimator = estimator, _last_step(estimator)
+        whole, estimator = _best(estimator), _last_step(estimator)
         if whole is not estimator and len(whole.steps) > 1:
             X = whole[:-1].transform(X)
         if not hasattr(estimator, "_evaluation"):
@@ -336,9 +337,15 @@ class LossDirectionDisplay:
         return self
 
 
-def _last_step(estimator: Any) -> Any:
-    """The fitted estimator itself, or the one at the end of a pipeline."""
+def _best(estimator: Any) -> Any:
+    """The fitted estimator itself, or the best one of a search."""
     check_is_fitted(estimator)
+    return getattr(estimator, "best_estimator_", estimator)
+
+
+def _last_step(estimator: Any) -> Any:
+    """The fitted estimator itself, or the one at the end of a pipeline, or the best of a search."""
+    estimator = _best(estimator)
     return estimator[-1] if hasattr(estimator, "steps") else estimator
 
 

@@ -39,9 +39,9 @@ _CLASS_LOSSES = {
 @documented(
     own="""
 loss : {"squared_error", "poisson"} or another name or object of onefold.losses
-    Default "squared_error", half the mean of the squares. "poisson" predicts the exponential of the
-    network's output. "absolute_error", "huber", "quantile", `onefold.Quantile(0.9)` and so on are means
-    over rows and outputs.
+    Default "squared_error", half the mean of the squares. "poisson" and "gamma" predict the
+    exponential of the network's output. "gamma", "absolute_error", "huber", "quantile",
+    `onefold.Quantile(0.9)` and so on are means over rows and outputs.
 """
 )
 class MLPRegressor(RegressorMixin, BaseMLP):

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from onefold._errors import DataError
-from onefold.estimators._shared import ClassEncoder, thread_count
+from onefold.estimators._shared import ClassEncoder
 from onefold.estimators.network_losses import Heads
 from onefold.estimators.network_training import BaseNetwork
 from onefold.nn.layers import Activation, Layer
@@ -278,7 +278,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
 
         Parameters
         ----------
-        X : array-like or data frame, shape (n_samples, n_features)
+        X : array-like, data frame or sparse matrix, shape (n_samples, n_features)
 
         Returns
         -------
@@ -297,7 +297,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
 
         Parameters
         ----------
-        X : array-like or data frame, shape (n_samples, n_features)
+        X : array-like, data frame or sparse matrix, shape (n_samples, n_features)
 
         Returns
         -------
@@ -308,8 +308,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         check_is_fitted(self, "network_")
         if self._several:
             return self._heads.probabilities(self._outputs_of(X))
-        x = self._inputs_of(X)
-        p = self.network_.predict_proba(x, threads=thread_count(self.n_jobs)).astype(np.float64)
+        p = self._outputs_of(X, linked=True)
         if self._encoders[0].kind != "binary":
             return p
         if len(self.classes_) == 1:
@@ -327,7 +326,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
 
         Parameters
         ----------
-        X : array-like or data frame, shape (n_samples, n_features)
+        X : array-like, data frame or sparse matrix, shape (n_samples, n_features)
 
         Returns
         -------
@@ -345,7 +344,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
 
         Parameters
         ----------
-        X : array-like or data frame, shape (n_samples, n_features)
+        X : array-like, data frame or sparse matrix, shape (n_samples, n_features)
         y : array-like, shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like, shape (n_samples,), optional
 

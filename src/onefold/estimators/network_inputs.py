@@ -6,13 +6,15 @@ cannot be seen in the scaling's bits.
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import narwhals as nw
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, validate_data
 
@@ -22,19 +24,23 @@ from onefold.data.columns import Column, kind_of, plain
 
 Array = NDArray[Any]
 _CHUNK_BYTES = 1 << 22
+_SPARSE_BYTES = 1 << 18  # few, since they come on top of the pieces that the memory is shared among
 #: Bytes stay bytes: images are an eighth of what they would be as float64.
 _CHECKS = {"dtype": [np.float64, np.float32, np.uint8], "ensure_all_finite": "allow-nan"}
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a table: its numbers, shape (rows, columns), NaN for missing, and its other columns."""
+    """Rows of a table: its numbers, shape (rows, columns), NaN for missing, and its other columns.
 
-    numbers: Array
+    The numbers may be a CSR matrix.
+    """
+
+    numbers: Any
     words: dict[str, Column]
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return int(self.numbers.shape[0])
 
     def take(self, rows: Array) -> Rows:
         """Some of the rows."""
@@ -64,18 +70,18 @@ class Scaling:
         Columns in which a value was missing.
     """
 
-    def __init__(self, values: Array, weight: Array | None, *, standardize: bool) -> None:
+    def __init__(self, values: Any, weight: Array | None, *, standardize: bool) -> None:
         columns = values.shape[1]
         self.mean, self.scale = np.zeros(columns), np.ones(columns)
         self.marked = np.zeros(columns, dtype=bool)
-        for part in _chunks(values):
-            self.marked |= np.isnan(values[part]).any(axis=0)
+        for _, rows in _chunks(values):
+            self.marked |= np.isnan(rows).any(axis=0)
         _, self.fill = weighted_moment(values, weight, self.mean, 1)
         if standardize:
             self.mean = self.fill
             _, variance = weighted_moment(values, weight, self.mean, 2)
             # What rounding alone makes of equal values: of each square, and of the mean.
-            rounding = np.finfo(float).eps * len(values)
+            rounding = np.finfo(float).eps * values.shape[0]
             noise = rounding * variance + (rounding * self.mean) ** 2
             self.scale = np.where(variance <= noise, 1.0, np.sqrt(variance))
 
@@ -84,18 +90,18 @@ class Scaling:
         """Inputs of the network."""
         return len(self.mean) + int(self.marked.sum())
 
-    def into(self, out: Array, values: Array) -> None:
+    def into(self, out: Array, values: Any) -> None:
         """Write the inputs of rows, shape (rows, width)."""
         columns = len(self.mean)
-        for part in _chunks(values):
-            missing = np.isnan(values[part])
-            filled = np.where(missing, self.fill, values[part])
+        for part, rows in _chunks(values):
+            missing = np.isnan(rows)
+            filled = np.where(missing, self.fill, rows)
             out[part, :columns] = (filled - self.mean) / self.scale
             out[part, columns:] = missing[:, self.marked]
 
 
 def weighted_moment(
-    values: Array, weight: Array | None, origin: Array, power: int
+    values: Any, weight: Array | None, origin: Array, power: int
 ) -> tuple[Array, Array]:
     """Sum of the weights, and weighted mean of (value - origin)**power, over values that are not NaN.
 
@@ -105,11 +111,11 @@ def weighted_moment(
     """
     columns = values.shape[1]
     totals = np.zeros(2 * columns)
-    for part in _chunks(values):
-        missing = np.isnan(values[part])
+    for part, rows in _chunks(values):
+        missing = np.isnan(rows)
         terms = np.empty((len(missing), 2 * columns))
         terms[:, :columns] = ~missing
-        terms[:, columns:] = np.where(missing, 0.0, (values[part] - origin) ** power)
+        terms[:, columns:] = np.where(missing, 0.0, (rows - origin) ** power)
         if weight is not None:
             terms *= weight[part, None]
         # accumulate goes from one row to the next, one rounding a step
@@ -118,9 +124,44 @@ def weighted_moment(
     return count, totals[columns:] / np.where(count > 0, count, 1.0)
 
 
-def _chunks(values: Array) -> list[slice]:
-    rows = max(1, _CHUNK_BYTES // (8 * max(1, values.shape[1])))
-    return [slice(i, min(i + rows, len(values))) for i in range(0, len(values), rows)]
+def _chunks(values: Any) -> Iterator[tuple[slice, Array]]:
+    """Some rows after the other, dense."""
+    sparse, total = scipy.sparse.issparse(values), values.shape[0]
+    step = max(1, (_SPARSE_BYTES if sparse else _CHUNK_BYTES) // (8 * max(1, values.shape[1])))
+    for first in range(0, total, step):
+        part = slice(first, min(first + step, total))
+        yield part, values[part].toarray() if sparse else values[part]
+
+
+class SparseInputs:
+    """Inputs of a network that are worked out from sparse rows when they are asked for.
+
+    Parameters
+    ----------
+    inputs : TableInputs
+        Fitted.
+    numbers : CSR matrix
+    dtype : dtype
+        Of the network.
+
+    Attributes
+    ----------
+    shape : (rows, width)
+    """
+
+    def __init__(self, inputs: TableInputs, numbers: Any, dtype: np.dtype[Any]) -> None:
+        self.inputs, self.numbers, self.dtype = inputs, numbers, dtype
+        self.shape = (int(numbers.shape[0]), inputs.width)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> SparseInputs:
+        return SparseInputs(self.inputs, self.numbers[rows], self.dtype)
+
+    def toarray(self) -> Array:
+        """The inputs of all these rows, shape (rows, width)."""
+        return self.inputs.encode(Rows(self.numbers, {}), self.dtype)
 
 
 class TableInputs:
@@ -159,7 +200,8 @@ class TableInputs:
         if reset:
             self._find(estimator, X, frame)
         if not self.kinds:
-            return Rows(validate_data(estimator, X, reset=reset, **_CHECKS), {})
+            checks = {**_CHECKS, "accept_sparse": "csr"}
+            return Rows(validate_data(estimator, X, reset=reset, **checks), {})
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         checks = {**_CHECKS, "estimator": estimator, "input_name": "X"}
         if frame is None:
@@ -186,6 +228,11 @@ class TableInputs:
         names = list(map(str, frame.columns)) if frame is not None else None
         given = _given(self.categorical, X, names)
         if frame is None:
+            if given and scipy.sparse.issparse(X):
+                raise OptionError(
+                    "categorical_features names columns of a sparse X; its columns are numbers: pass "
+                    "None, or X.toarray()"
+                )
             for place in given:
                 self._add(f"x{place}", place, "number", named=True)
             return
@@ -231,12 +278,19 @@ class TableInputs:
                 notices = [one.replace(": ", " is left out: ", 1) for one in left_out]
         for notice in notices:
             if ": constant" not in notice:
-                warnings.warn(notice, UserWarning, stacklevel=5)
+                words = re.sub(r" \(--[^)]*\)", "", notice)  # options of the command
+                warnings.warn(words, UserWarning, stacklevel=5)
 
     @property
     def width(self) -> int:
         """Inputs of the network."""
         return self._scaling.width + (self._encoder.width if self._encoder else 0)
+
+    def lazy(self, rows: Rows, dtype: np.dtype[Any]) -> Array | SparseInputs:
+        """Inputs of the network; those of sparse rows wait until they are asked for."""
+        if scipy.sparse.issparse(rows.numbers):
+            return SparseInputs(self, rows.numbers, dtype)
+        return self.encode(rows, dtype)
 
     def encode(self, rows: Rows, dtype: np.dtype[Any]) -> Array:
         """Inputs of the network, shape (rows, width)."""
@@ -296,7 +350,8 @@ def _given(categorical: Any, X: Any, names: Sequence[str] | None) -> list[int]:
     if categorical is None or isinstance(categorical, str):
         return []
     wanted = np.asarray(categorical)
-    columns = len(names) if names is not None else np.shape(X)[1]
+    shape = X.shape if hasattr(X, "shape") else np.shape(X)
+    columns = len(names) if names is not None else shape[1]
     if wanted.size == 0:
         return []
     if wanted.dtype == bool:

@@ -1,4 +1,4 @@
-"""Losses that the core does not have, for the network estimators; rows do not see each other.
+"""The loss of several targets, which the core does not have; rows do not see each other.
 
 Exponentials and logarithms are the project's own, so a row has the same bits on every machine.
 """
@@ -16,20 +16,6 @@ from numpy.typing import NDArray
 from onefold._native import elementwise
 
 Array = NDArray[Any]
-
-
-def gamma(y: Array, z: Array, weight: Array) -> tuple[Array, Array]:
-    """Half the gamma deviance up to a constant, mean over outputs: z + y exp(-z); z is log(mean).
-
-    Returns
-    -------
-    loss : float64 array, shape (rows,)
-    gradient : float64 array, shape (rows, outputs)
-    """
-    outputs = z.shape[1]
-    ratio = y.astype(np.float64).reshape(z.shape) * elementwise("exp", -z.astype(np.float64))
-    share = weight.astype(np.float64) / outputs
-    return share * _chain(z + ratio), share[:, None] * (1 - ratio)
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,10 @@ from sklearn.utils.validation import check_array, column_or_1d
 from onefold import _native
 from onefold._errors import DataError, OptionError
 from onefold.estimators.network_inputs import weighted_moment
-from onefold.estimators.network_losses import gamma
 from onefold.estimators.network_training import BaseNetwork
 from onefold.nn import losses
 from onefold.nn.layers import Activation, Layer
-from onefold.nn.losses import CustomLoss, Loss
+from onefold.nn.losses import Loss
 from onefold.optim import Optimizer, Schedule
 from onefold.train.callbacks import Callback
 
@@ -254,8 +253,6 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
         return targets
 
     def _loss(self) -> Loss:
-        if self.loss == "gamma":
-            return CustomLoss(gamma)
         if self.loss == "quantile":
             if self.quantile is None:
                 raise OptionError("loss='quantile' needs quantile, a number between 0 and 1")
@@ -269,7 +266,7 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
 
         Parameters
         ----------
-        X : array-like or data frame, shape (n_samples, n_features)
+        X : array-like, data frame or sparse matrix, shape (n_samples, n_features)
 
         Returns
         -------

@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.metrics import check_scoring
@@ -20,9 +21,16 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from onefold import data, optim
 from onefold._errors import DataError, DivergedError
 from onefold.estimators._callbacks import CallbackSupportMixin, fit_tasks
-from onefold.estimators._shared import NonFiniteError, row_weights, thread_count
-from onefold.estimators.network_inputs import Rows, TableInputs
+from onefold.estimators._shared import (
+    NonFiniteError,
+    dense_pieces,
+    piece_bytes,
+    row_weights,
+    thread_count,
+)
+from onefold.estimators.network_inputs import Rows, SparseInputs, TableInputs
 from onefold.estimators.network_scores import BestScore
+from onefold.estimators.network_sparse import fit_network
 from onefold.network import Network
 from onefold.nn.activations import ACTIVATIONS
 from onefold.nn.layers import Activation, Dense, Dropout, Layer
@@ -31,7 +39,7 @@ from onefold.optim import OPTIMIZERS, Optimizer, Schedule
 from onefold.train.callbacks import Callback
 
 Array = NDArray[Any]
-Arrays = tuple[Array, Array, Array | None]  # inputs, targets, weights
+Arrays = tuple[Array | SparseInputs, Array, Array | None]  # inputs, targets, weights
 #: Rows up to which "auto" computes in float64, drops nothing out, and sets no rows aside: a fit with
 #: integer weights is then the fit on repeated rows.
 SMALL = 400
@@ -143,7 +151,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or data frame, shape (n_samples, n_features)
+        X : array-like, data frame or sparse matrix, shape (n_samples, n_features)
             Numbers; a data frame may hold categories, texts, dates and truth values too. NaN and
             null are missing values.
         y : array-like, shape (n_samples,) or (n_samples, n_outputs)
@@ -205,6 +213,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
             raise DataError(
                 f"This {name} estimator requires y to be passed, but the target y is None."
             )
+        X = X.tocsr() if scipy.sparse.issparse(X) else X  # others do not have rows by place
         rows = self._inputs.read(self, X, reset=reset)
         y = self._read_targets(y, reset=reset)
         check_consistent_length(rows.numbers, y)
@@ -298,8 +307,8 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         x, y, weight = training
         by_loss = self.do_early_stopping_ and watcher is None
         try:
-            self.history_ = self.network_.fit(
-                x, y, sample_weight=weight, validation=validation,
+            self.history_ = fit_network(
+                self.network_, x, y, sample_weight=weight, validation=validation,
                 loss=self._loss(), optimizer=self._optimizer,
                 epochs=self.max_iter, batch_size=self._rows_of_a_batch(len(x)),
                 micro_batch=self.micro_batch, memory=self.memory,
@@ -314,7 +323,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
     def _arrays(self, sample: Sample) -> Arrays:
         """What the network reads."""
         dtype = np.dtype(self.network_.dtype)
-        x = self._inputs.encode(sample.rows, dtype)
+        x = self._inputs.lazy(sample.rows, dtype)
         return x, self._encode_targets(sample.y, dtype), sample.weight
 
     def _rows_of_a_batch(self, rows: int) -> int:
@@ -348,6 +357,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
     def _evaluation(self, X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
         """What `along_direction` takes to measure the loss on rows."""
         x, targets, weight = self._arrays(self._read(X, y, sample_weight))
+        x = x.toarray() if isinstance(x, SparseInputs) else x
         return {
             "network": self.network_, "x": x, "y": targets, "sample_weight": weight,
             "loss": self._loss(), "threads": thread_count(self.n_jobs),
@@ -355,18 +365,20 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
 
     # Use.
 
-    def _inputs_of(self, X: Any) -> Array:
+    def _outputs_of(self, X: Any, *, linked: bool = False) -> Array:
+        """Outputs of the network before, or behind, softmax, sigmoid or exponential, float64."""
         check_is_fitted(self, "network_")
-        return self._inputs.encode(self._inputs.read(self, X), np.dtype(self.network_.dtype))
-
-    def _outputs_of(self, X: Any) -> Array:
-        """Outputs of the network before softmax, sigmoid or exponential, float64."""
-        x = self._inputs_of(X)
-        return self.network_.predict(x, threads=thread_count(self.n_jobs)).astype(np.float64)
+        network, threads = self.network_, thread_count(self.n_jobs)
+        x = self._inputs.lazy(self._inputs.read(self, X), np.dtype(network.dtype))
+        forward = network.predict_proba if linked else network.predict
+        pieces = dense_pieces(x, piece_bytes(x, self.memory))
+        outputs = [forward(rows, threads=threads) for _, _, rows in pieces]
+        return np.concatenate(outputs).astype(np.float64)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         tags.input_tags.categorical = True
         tags.target_tags.multi_output = True
         return tags

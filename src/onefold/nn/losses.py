@@ -212,6 +212,29 @@ class Poisson(Loss):
         return "exponential"
 
 
+@dataclass(frozen=True)
+class Gamma(Loss):
+    """Mean over outputs of log(mean) + y / mean, half the gamma deviance up to a constant.
+
+    A linear output is the logarithm of the mean.
+    """
+
+    name = "gamma"
+
+    def plan(self, outputs: int, labels: bool, final_activation: str) -> LossPlan:
+        """See `Loss.plan`; other final activations are taken as the mean itself."""
+        if final_activation in ("linear", "exponential"):
+            return LossPlan("gamma_log", drop_final_activation=final_activation != "linear")
+        return LossPlan("gamma", (1e-7,))
+
+    def _check(self, y: Array) -> Array:
+        return _within(y, np.finfo(y.dtype).tiny, math.inf, "gamma targets are above zero")
+
+    def link_for(self, outputs: int) -> str | None:
+        """The exponential."""
+        return "exponential"
+
+
 def _fused(link: str, final_activation: str, loss: str) -> bool:
     """Whether the final activation is the link; an error where it is neither that nor linear."""
     if final_activation not in ("linear", link):
@@ -442,6 +465,7 @@ _CLASSES: tuple[type[Loss], ...] = (
     LogCosh,
     Quantile,
     Poisson,
+    Gamma,
     CrossEntropy,
     BinaryCrossEntropy,
     CategoricalCrossEntropy,

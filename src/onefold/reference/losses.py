@@ -61,6 +61,15 @@ def _poisson(z: Array, y: Array, p: Numbers) -> Result:
     return _mean(z - y * np.log(z + p[0]), 1 - y / (z + p[0]))
 
 
+def _gamma_log(z: Array, y: Array, p: Numbers) -> Result:
+    return _mean(z + y * np.exp(-z), 1 - y * np.exp(-z))
+
+
+def _gamma(z: Array, y: Array, p: Numbers) -> Result:
+    safe = z + p[0]
+    return _mean(np.log(safe) + y / safe, (1 - y / safe) / safe)
+
+
 def _sigmoid_cross_entropy(z: Array, y: Array, p: Numbers) -> Result:
     t = y * (1 - p[0]) + p[0] / 2
     return _mean(softplus(z) - t * z, sigmoid(z) - t)
@@ -119,6 +128,8 @@ LOSSES: dict[str, Callable[[Array, Array, Numbers], Result]] = {
     "quantile": _quantile,
     "poisson_log": _poisson_log,
     "poisson": _poisson,
+    "gamma_log": _gamma_log,
+    "gamma": _gamma,
     "sigmoid_cross_entropy": _sigmoid_cross_entropy,
     "hinge": _hinge,
     "squared_hinge": _squared_hinge,

@@ -281,8 +281,9 @@ class Budget:
             raise BudgetError(
                 f"memory={memory!r} is too small: micro-batches of {needed.micro_batch} rows take "
                 f"{format_size(needed.total)} ({needed.total:,} bytes); "
-                + ("leave micro_batch at 'auto' or " if micro_batch != "auto" else "")
-                + f"give at least {least.total:,} bytes"
+                + ("leave micro_batch at 'auto' or " if least.total <= budget else "")
+                + f"give at least {needed.total:,} bytes",
+                needed.total,
             )
         low, high = 1, wanted  # low fits, high does not
         while high - low > 1:
