@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 import onefold as of
+from onefold.cli.preparation import prepare
+from onefold.cli.recipe import Recipe
 from onefold.data import Encoder, EncoderFit, Table, Target, read_idx, split
 from onefold.data.statistics import MAX_CATEGORIES
 
@@ -207,6 +209,28 @@ def test_the_pieces_of_a_table_cannot_be_seen():
     assert whole.columns[0].scale == pytest.approx(np.std(source["x"]), rel=1e-9)
     below = (source["x"] < whole.columns[0].median).mean()
     assert abs(below - 0.5) < 0.01
+
+
+@pytest.mark.parametrize("scaling", ["clipped", "robust", "quantile"])
+def test_the_pieces_that_are_read_cannot_be_seen(scaling, monkeypatch):
+    """The training rows are drawn out of each piece; the sample for medians is by the table's rows."""
+    rng = np.random.default_rng(0)
+    rows = 90_000  # the training rows alone are more than the sample
+    x = np.where(rng.random(rows) < 0.1, np.nan, rng.lognormal(size=rows))
+    source = Table({"x": x, "y": rng.integers(0, 2, rows)})
+    found = []
+    for piece in (65_536, 10_000, 999):
+        monkeypatch.setattr("onefold.data.table._ROWS", piece)
+        prepared = prepare(Recipe(target="y", scaling=scaling), source)
+        found.append((prepared.encoder.to_config(), prepared.parts["train"][0].tobytes()))
+    assert found[1:] == found[:1] * 2
+
+
+def test_an_error_names_the_row_of_the_table():
+    x = np.arange(1000.0)
+    x[700] = np.inf
+    with pytest.raises(of.TableError, match="column 'x' holds 'inf' in data row 701"):
+        prepare(Recipe(target="y", test=0.01), Table({"x": x, "y": np.arange(1000) % 2}))
 
 
 def test_dates_have_their_place_in_the_year_and_the_week():

@@ -261,8 +261,8 @@ def _learn(
     total = len(groups) * (int(rows[-1]) + 1)
     for number, names in enumerate(groups):
         for first, chunk in numbered(table, names):
-            chosen = _within(rows, first, chunk) - first
-            fit.add({name: column[chosen] for name, column in chunk.items()}, first)
+            chosen = _within(rows, first, chunk)
+            fit.add({name: column[chosen - first] for name, column in chunk.items()}, rows=chosen)
             done = number * total // len(groups) + first + rows_of(chunk)
             watch("learning the columns", min(total, done), total)
     return fit.finish()

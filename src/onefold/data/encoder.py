@@ -363,11 +363,26 @@ class EncoderFit:
             if name not in self._drop
         }
 
-    def add(self, chunk: Chunk, first_row: int = 0) -> None:
-        """The next rows, of all columns or of some; every column's come in order."""
+    def add(
+        self, chunk: Chunk, first_row: int = 0, rows: NDArray[np.int64] | None = None
+    ) -> None:
+        """The next rows, of all columns or of some; every column's come in order.
+
+        Parameters
+        ----------
+        chunk : dict of str to array
+            A piece of the table.
+        first_row : int
+            The number of its first row in the table.
+        rows : array of int, shape (rows,), optional
+            The number of each row in the table, where they are not one after another. What is drawn
+            from a large column is drawn by these numbers.
+        """
         for name, column in chunk.items():
             if name in self._fits:
-                self._fits[name].add(column, first_row)
+                if rows is None:
+                    rows = np.arange(first_row, first_row + len(column))
+                self._fits[name].add(column, rows)
 
     def finish(self) -> Encoder:
         """The encoder.
