@@ -50,6 +50,31 @@ WRONG = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--activation", "rellu"], "did you mean 'relu'"),
+        (["--optimizer", "adamm"], "did you mean 'adam'"),
+        (["--schedule", "cosin"], "did you mean 'cosine'"),
+        (["--loss", "hing"], "did you mean 'hinge'"),
+        (["--dropout", 2], "Dropout"),
+        (["--learning-rate", -1], "learning rate is positive"),
+    ],
+)
+def test_options_are_looked_at_before_the_table(run, options, said):
+    for command in ("train", "cv"):
+        status, _, err = run(command, "none.csv", "--target", "y", *options)
+        assert (status, err.count("\n")) == (2, 1)
+        assert said in err
+
+
+def test_without_a_command_there_is_help(run):
+    status, out, err = run()
+    assert status == 2
+    assert "Usage: onefold" in out + err
+    assert "error" not in out + err
+
+
 @pytest.mark.parametrize("case", WRONG, ids=lambda name: name.replace(" ", "-"))
 def test_wrong_use_gets_one_line(run, tmp_path, case):
     table(tmp_path / "t.csv")

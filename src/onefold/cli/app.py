@@ -15,7 +15,7 @@ from onefold.cli import model as models
 from onefold.cli.options import whole, with_recipe
 from onefold.cli.preparation import prepare
 from onefold.cli.recipe import Recipe
-from onefold.cli.training import follow
+from onefold.cli.training import check, follow
 from onefold.cli.writing import check_writable, write_table
 
 app = typer.Typer(
@@ -30,7 +30,7 @@ app = typer.Typer(
 Table = Annotated[
     str | None,
     typer.Argument(
-        metavar="[TABLE]",
+        metavar="TABLE",
         help="CSV, TSV, Parquet, JSON lines, SQLite, IDX images; globs and URLs too. "
         "Left out where --sql names its own tables.",
     ),
@@ -86,6 +86,7 @@ def train(
     """Train a network on a table and save it."""
     log = output.Log(quiet=quiet)
     check_writable(output_path)
+    check(recipe)
     recipe = replace(recipe, from_query=table is None)
     with output.watching(quiet) as watch:
         prepared = prepare(recipe, recipe.table(table, memory), memory=memory, watch=watch)
@@ -128,6 +129,7 @@ def cv(
         raise onefold.OptionError(f"--folds is a number from 2 up, not {folds}")
     if seeds < 1:
         raise onefold.OptionError(f"--seeds is a number from 1 up, not {seeds}")
+    check(recipe)
     log = output.Log(quiet=quiet)
     recipe = replace(recipe, from_query=table is None)
     source = recipe.table(table)

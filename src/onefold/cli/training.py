@@ -64,15 +64,33 @@ class Record:
     test: dict[str, float]
 
 
+def check(recipe: Recipe) -> None:
+    """Refuse names and values that cannot be before a table is read, which may take long.
+
+    Raises
+    ------
+    OptionError
+        An unknown activation, optimizer, schedule or loss, or a value outside its range.
+    """
+    _hidden(recipe)
+    _optimizer(recipe)
+    if recipe.loss is not None:
+        losses.get(recipe.loss)
+
+
 def build(recipe: Recipe, prepared: Prepared) -> Network:
     """The network that a recipe describes for a table."""
+    layers = [*_hidden(recipe), Dense(prepared.target.outputs)]
+    return Network(layers, inputs=prepared.encoder.width, seed=recipe.seed)
+
+
+def _hidden(recipe: Recipe) -> list[Layer]:
     layers: list[Layer] = []
     for units in recipe.hidden:
         layers.append(Dense(units, recipe.activation))
         if recipe.dropout:
             layers.append(Dropout(recipe.dropout))
-    layers.append(Dense(prepared.target.outputs))
-    return Network(layers, inputs=prepared.encoder.width, seed=recipe.seed)
+    return layers
 
 
 def _loss(recipe: Recipe, target: Target) -> Loss:

@@ -306,7 +306,10 @@ class Encoder:
         missing = [column.name for column in self.columns if column.name not in names]
         if missing:
             hint = nearest(missing[0], names)
-            raise TableError(f"the table lacks column {', '.join(map(repr, missing))}{hint}")
+            more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+            raise TableError(
+                f"the table lacks column {', '.join(map(repr, missing[:10]))}{more}{hint}"
+            )
 
     def to_config(self) -> dict[str, Any]:
         """The encoder as JSON-able values."""
