@@ -16,6 +16,7 @@ import onefold as of
 from onefold.cli.preparation import prepare
 from onefold.cli.recipe import Recipe
 from onefold.data import Encoder, EncoderFit, Table, Target, read_idx, split
+from onefold.data.columns import readable
 from onefold.data.statistics import MAX_CATEGORIES
 
 
@@ -411,3 +412,22 @@ def test_columns_of_few_codes_are_categories(values, kind):
     by_hand = EncoderFit({"x": "number"}, numeric=["x"])
     by_hand.add({"x": np.array(values * 20, float)})
     assert by_hand.finish().columns[0].kind == "numeric"
+
+
+def test_truth_values_have_a_place_for_each_and_one_for_neither():
+    cells = {"flag": np.array([True, False, None, True], dtype=object)}
+    encoder = learn(cells)
+    assert encoder.columns[0].categories == ("false", "true")
+    expected = [[0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0]]
+    np.testing.assert_array_equal(encode(encoder, cells), expected)
+
+
+def test_inputs_have_names():
+    encoder = learn({"a": [1, 2, None], "b": ["x", "y", "x"]})
+    assert encoder.input_names() == ["a", "a: missing", "b: x", "b: y", "b: other"]
+
+
+def test_numbers_as_people_read_them():
+    numbers = (0.012345, 4567.4, 9999.7, 43120, -205862.3, 1.2e9)
+    shown = ["0.01235", "4567", "10,000", "43,120", "-205,862", "1.2e+09"]
+    assert [readable(number) for number in numbers] == shown
