@@ -58,7 +58,15 @@ def sample(recipe, source):
     return {name: source.column(name)[rows] for name in source.kinds if name not in recipe.drop}
 
 
-def frames(columns, prepared, recipe):
+def load(name):
+    """A recipe for a table, and the columns of its sample."""
+    file, target, options = TABLES[name]
+    recipe = Recipe(target=target, **options)
+    columns = sample(recipe, recipe.table(str(FOLDER / file)))
+    return replace(recipe, drop=(), header=True, format=None), columns
+
+
+def frames(columns, prepared):
     """The columns that onefold uses, as numbers and categories."""
     import pandas as pd
 
@@ -111,16 +119,12 @@ def others(frame, words, classification, seed):
 
 def compare(name, seeds):
     """Scores of every side by seed, and seconds."""
-    file, target, options = TABLES[name]
-    recipe = Recipe(target=target, **options)
-    source = recipe.table(str(FOLDER / file))
-    columns = sample(recipe, source)
-    plain = replace(recipe, drop=(), header=True, format=None)
-    cut = data.Table(columns)
+    recipe, columns = load(name)
+    cut, target = data.Table(columns), recipe.target
     scores, seconds = {}, {}
     for seed in range(seeds):
         start = time.perf_counter()
-        seeded = replace(plain, seed=seed)
+        seeded = replace(recipe, seed=seed)
         prepared = prepare(seeded, cut)
         trained = follow(seeded, prepared)
         score = trained.scores.get("accuracy", trained.scores.get("rmse"))
@@ -132,7 +136,7 @@ def compare(name, seeds):
             seeded, cut, None, len(y), y if classification else None, None
         )
         fitted = np.sort(np.concatenate([train, validation]))
-        frame, words = frames(columns, prepared, recipe)
+        frame, words = frames(columns, prepared)
         truth = y if classification else np.asarray(columns[target], float)
         scale = 1.0 if classification else truth[fitted].std()
         middle = 0.0 if classification else truth[fitted].mean()

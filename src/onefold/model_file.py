@@ -11,6 +11,7 @@ from onefold._errors import ModelFileError, OnefoldError
 from onefold.network import Network
 
 _FORMAT = "onefold model"
+_LINKS = (None, "sigmoid", "softmax", "exponential")  # of the losses
 
 
 def save(network: Network, path: str | Path, extra: Mapping[str, Any] | None = None) -> None:
@@ -65,6 +66,8 @@ def load(path: str | Path) -> Network:
         network._state.updates = int(header["updates"])
         network._state.epochs = int(header["epochs"])
         network._link = header["link"]
+        if network._link not in _LINKS:
+            raise ModelFileError(f"unknown link {network._link!r:.60}")
         network.extra = dict(header["extra"])
         expected = header["fingerprint"]
     except (OnefoldError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -65,6 +65,17 @@ def test_a_column_of_missing_values_is_named(train):
     assert "b is left out: every value is missing" in err
 
 
+def test_a_first_line_that_is_data(train):
+    rows = [f"{i + 7},{i * 0.5 + 3},{i % 2}\n" for i in ROWS]
+    status, out, err = train("".join(rows), "--quiet")
+    assert (status, out) == (2, "")
+    assert "has no column 'y'" in err
+    assert "if the first line is data, say --no-header" in err
+    status, _, err = train("1,2,y\n" + "".join(rows))
+    assert status == 0
+    assert "the columns' names are numbers; if the first line is data, say --no-header" in err
+
+
 def test_a_category_that_training_never_saw(train, tmp_path, capsys):
     status, _, _ = train("a,y\n" + "".join(f"{'rgb'[i % 3]},{i % 2}\n" for i in ROWS), "-q")
     assert status == 0

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 import onefold as of
+from onefold.cli.preparation import prepare
+from onefold.cli.recipe import Recipe
 from onefold.data import Encoder, EncoderFit, Table, Target, read_idx, split
+from onefold.data.columns import readable
 from onefold.data.statistics import MAX_CATEGORIES
 
 
@@ -209,6 +212,28 @@ def test_the_pieces_of_a_table_cannot_be_seen():
     assert abs(below - 0.5) < 0.01
 
 
+@pytest.mark.parametrize("scaling", ["clipped", "robust", "quantile"])
+def test_the_pieces_that_are_read_cannot_be_seen(scaling, monkeypatch):
+    """The training rows are drawn out of each piece; the sample for medians is by the table's rows."""
+    rng = np.random.default_rng(0)
+    rows = 90_000  # the training rows alone are more than the sample
+    x = np.where(rng.random(rows) < 0.1, np.nan, rng.lognormal(size=rows))
+    source = Table({"x": x, "y": rng.integers(0, 2, rows)})
+    found = []
+    for piece in (65_536, 10_000, 999):
+        monkeypatch.setattr("onefold.data.table._ROWS", piece)
+        prepared = prepare(Recipe(target="y", scaling=scaling), source)
+        found.append((prepared.encoder.to_config(), prepared.parts["train"][0].tobytes()))
+    assert found[1:] == found[:1] * 2
+
+
+def test_an_error_names_the_row_of_the_table():
+    x = np.arange(1000.0)
+    x[700] = np.inf
+    with pytest.raises(of.TableError, match="column 'x' holds 'inf' in data row 701"):
+        prepare(Recipe(target="y", test=0.01), Table({"x": x, "y": np.arange(1000) % 2}))
+
+
 def test_dates_have_their_place_in_the_year_and_the_week():
     days = [f"2024-01-{day:02d} 06:00:00 UTC" for day in range(1, 29)]
     encoder = learn({"when": days})
@@ -387,3 +412,22 @@ def test_columns_of_few_codes_are_categories(values, kind):
     by_hand = EncoderFit({"x": "number"}, numeric=["x"])
     by_hand.add({"x": np.array(values * 20, float)})
     assert by_hand.finish().columns[0].kind == "numeric"
+
+
+def test_truth_values_have_a_place_for_each_and_one_for_neither():
+    cells = {"flag": np.array([True, False, None, True], dtype=object)}
+    encoder = learn(cells)
+    assert encoder.columns[0].categories == ("false", "true")
+    expected = [[0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0]]
+    np.testing.assert_array_equal(encode(encoder, cells), expected)
+
+
+def test_inputs_have_names():
+    encoder = learn({"a": [1, 2, None], "b": ["x", "y", "x"]})
+    assert encoder.input_names() == ["a", "a: missing", "b: x", "b: y", "b: other"]
+
+
+def test_numbers_as_people_read_them():
+    numbers = (0.012345, 4567.4, 9999.7, 43120, -205862.3, 1.2e9)
+    shown = ["0.01235", "4567", "10,000", "43,120", "-205,862", "1.2e+09"]
+    assert [readable(number) for number in numbers] == shown

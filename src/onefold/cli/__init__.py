@@ -37,7 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         # Wrong use as the command-line library reports it.
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
-            return _fail(error.format_message(), 2)
+            message = error.format_message()
+            return _fail(message, 2) if message else 2  # without a command there is the help alone
         raise
 
 

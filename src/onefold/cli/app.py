@@ -10,12 +10,12 @@ import typer
 
 import onefold
 from onefold import _files, _native
+from onefold.cli import metrics, output
 from onefold.cli import model as models
-from onefold.cli import output
 from onefold.cli.options import whole, with_recipe
 from onefold.cli.preparation import prepare
 from onefold.cli.recipe import Recipe
-from onefold.cli.training import follow
+from onefold.cli.training import check, follow
 from onefold.cli.writing import check_writable, write_table
 
 app = typer.Typer(
@@ -30,7 +30,7 @@ app = typer.Typer(
 Table = Annotated[
     str | None,
     typer.Argument(
-        metavar="[TABLE]",
+        metavar="TABLE",
         help="CSV, TSV, Parquet, JSON lines, SQLite, IDX images; globs and URLs too. "
         "Left out where --sql names its own tables.",
     ),
@@ -86,6 +86,7 @@ def train(
     """Train a network on a table and save it."""
     log = output.Log(quiet=quiet)
     check_writable(output_path)
+    check(recipe)
     recipe = replace(recipe, from_query=table is None)
     with output.watching(quiet) as watch:
         prepared = prepare(recipe, recipe.table(table, memory), memory=memory, watch=watch)
@@ -128,27 +129,26 @@ def cv(
         raise onefold.OptionError(f"--folds is a number from 2 up, not {folds}")
     if seeds < 1:
         raise onefold.OptionError(f"--seeds is a number from 1 up, not {seeds}")
+    check(recipe)
     log = output.Log(quiet=quiet)
     recipe = replace(recipe, from_query=table is None)
     source = recipe.table(table)
     found: list[dict[str, Any]] = []
-    for seed in range(recipe.seed, recipe.seed + seeds):
-        for fold in range(folds):
-            seeded = replace(recipe, seed=seed)
-            trained = follow(seeded, prepare(seeded, source, (fold, folds)), threads=threads)
-            fingerprint = trained.network.fingerprint()
-            found.append({"fold": fold, "seed": seed, "fingerprint": fingerprint, **trained.scores})
-            figures = ", ".join(f"{name} {value:.4g}" for name, value in trained.scores.items())
-            log.line(
-                f"fold {fold + 1}/{folds}, seed {seed}: {figures}, fingerprint {fingerprint[:8]}"
-            )
+    with output.watching(quiet, "folds") as watch:
+        for seed in range(recipe.seed, recipe.seed + seeds):
+            for fold in range(folds):
+                watch("cross-validating", len(found), folds * seeds)
+                seeded = replace(recipe, seed=seed)
+                trained = follow(seeded, prepare(seeded, source, (fold, folds)), threads=threads)
+                fingerprint = trained.network.fingerprint()
+                known = {"fold": fold, "seed": seed, "fingerprint": fingerprint}
+                found.append({**known, **trained.scores})
+                log.line(
+                    f"fold {fold + 1}/{folds}, seed {seed}: {metrics.sentence(trained.scores)}, "
+                    f"fingerprint {fingerprint[:8]}"
+                )
     result = models.cross_validated(found)
-
-    def show() -> None:
-        for name, mean in result["mean"].items():
-            print(f"{name.replace('_', ' ')}: {mean:.4g} ± {result['deviation'][name]:.2g}")
-
-    output.result(result, as_json, show)
+    output.result(result, as_json, lambda: output.cross_validated(result))
 
 
 @app.command()
@@ -171,7 +171,7 @@ def predict(
     loaded = models.load(model)
     if output_path is not None:
         check_writable(output_path)
-    source = loaded.recipe.table(table, format=table_format, sql=sql)
+    source = loaded.table(table, format=table_format, sql=sql)
     loaded.encoder.check(source.kinds)
     log = output.Log(quiet=quiet)
     log.unused(loaded, source.kinds)
@@ -194,10 +194,18 @@ def evaluate(
     sql: Sql = None,
     threads: Threads = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure a model on a table that has the target."""
     loaded = models.load(model)
-    found = models.evaluate(loaded, table, threads, table_format, sql)
+    source = loaded.table(table, format=table_format, sql=sql)
+    with output.watching(quiet) as watch:
+        found = models.evaluate(loaded, source, threads, watch)
+    if source.digest() == loaded.record.table_sha256 is not None:
+        output.Log(quiet=quiet).line(
+            "note: this is the table that the model was trained on, so it has seen most of these rows; "
+            "its figures on the others are in 'onefold inspect'"
+        )
     output.result(found, as_json, lambda: output.evaluated(loaded, found))
 
 
@@ -222,6 +230,7 @@ def report(
     output_path: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Where the page goes.")
     ] = Path("report.html"),
+    sql: Sql = None,
     quiet: Quiet = False,
 ) -> None:
     """Write one HTML page about a model: its data, network, learning, figures and memory."""
@@ -230,32 +239,36 @@ def report(
     loaded = models.load(model)
     check_writable(output_path)
     with output.watching(quiet) as watch:
-        prepared = models.prepared(loaded, loaded.recipe.table(table), watch)
+        prepared = models.prepared(loaded, loaded.table(table, sql=sql), watch)
         write_report(output_path, model, table or "", loaded, prepared, watch)
     print(f"report {output_path}")
 
 
 @app.command()
 def verify(
-    model: Model, table: Table = None, threads: Threads = None, quiet: Quiet = False
+    model: Model,
+    table: Table = None,
+    sql: Sql = None,
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train again from the same table and compare fingerprints."""
     loaded = models.load(model)
-    record = loaded.network.extra["record"]
     log = output.Log(quiet=quiet)
-    if record["stopped"] == "time_limit":
+    if loaded.record.stopped == "time_limit":
         raise onefold.OptionError(
             "the model's training was ended by its time limit, which cannot be repeated"
         )
     recipe = loaded.recipe
-    prepared = prepare(recipe, recipe.table(table))
-    if prepared.digest != record["table_sha256"]:
+    with output.watching(quiet) as watch:
+        prepared = prepare(recipe, loaded.table(table, sql=sql), watch=watch)
+    if prepared.digest != loaded.record.table_sha256:
         log.line("the table is not the one that the model was trained on (its SHA-256 differs)")
     callbacks = () if quiet else (output.progress(recipe.epochs),)
     trained = follow(recipe, prepared, threads=threads, callbacks=callbacks)
     before, now = loaded.network.fingerprint(), trained.network.fingerprint()
-    if before == now:
-        print(f"equal: {now[:8]} ({now})")
-        return
-    print(f"different: the model has {before[:8]}, training again gave {now[:8]}")
-    raise typer.Exit(1)
+    result = {"equal": before == now, "model": before, "again": now}
+    output.result(result, as_json, lambda: output.verified(before, now))
+    if before != now:
+        raise typer.Exit(1)

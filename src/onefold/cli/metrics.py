@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onefold.data import Target
+from onefold.data.columns import readable
 from onefold.network import Network
 from onefold.train import residency
+
+#: What a score is called.
+NAMES = {
+    "accuracy": "accuracy", "cross_entropy": "cross-entropy", "balanced_accuracy": "balanced accuracy",
+    "f1_macro": "F1 (mean over classes)", "roc_auc": "area under the ROC curve",
+    "rmse": "root mean squared error", "mae": "mean absolute error", "r2": "R²",
+    "median_absolute_error": "median absolute error", "explained_variance": "explained variance",
+}  # fmt: skip
+
+
+def shown(name: str, value: float) -> str:
+    """A score's value for people."""
+    return f"{value:.1%}" if "accuracy" in name else readable(value)
+
+
+def sentence(scores: Mapping[str, float]) -> str:
+    """Scores for people."""
+    return ", ".join(f"{NAMES[name]} {shown(name, value)}" for name, value in scores.items())
 
 
 def outputs_of(network: Network, x: NDArray[Any], threads: int | None = None) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,10 @@ import numpy as np
 from onefold import data, model_file
 from onefold._errors import ModelFileError, OptionError, TableError
 from onefold.cli import metrics
-from onefold.cli.preparation import Prepared, Watch, numbered, prepare
+from onefold.cli.preparation import Prepared, Watch, numbered, prepare, rows_of
 from onefold.cli.recipe import Recipe
+from onefold.cli.training import Record
+from onefold.data.configuration import build
 from onefold.data.target import present_rows
 from onefold.network import Network
 
@@ -26,6 +29,28 @@ class Loaded:
     recipe: Recipe
     encoder: data.Encoder
     target: data.Target
+    record: Record
+
+    def table(
+        self, source: Any, *, format: str | None = None, sql: str | None = None
+    ) -> data.Table:
+        """A table as the model reads it.
+
+        A query that is in the model file may be anyone's: it is run over files that are given, confined
+        to them, and never by itself.
+
+        Raises
+        ------
+        OptionError
+            The model was trained on a query, which is not given.
+        """
+        query = self.recipe.sql
+        if source is None and sql is None and query is not None:
+            raise OptionError(
+                "this model was trained on a query, which is run when you give it: "
+                f"--sql {shlex.quote(query)}"
+            )
+        return self.recipe.table(source, format=format, sql=sql, confined=sql is None)
 
 
 def load(path: Path) -> Loaded:
@@ -38,27 +63,44 @@ def load(path: Path) -> Loaded:
     """
     network = model_file.load(path)
     try:
-        return Loaded(
-            network,
-            Recipe.from_config(network.extra["recipe"]),
-            data.Encoder.from_config(network.extra["encoder"]),
-            data.Target.from_config(network.extra["target"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        extra = {name: network.extra[name] for name in ("recipe", "encoder", "target", "record")}
+    except KeyError as error:
         raise ModelFileError(
-            f"{path} has no table's encoder; it was not made by 'onefold train', or is damaged"
+            f"{path} has no table's encoder; it was not made by 'onefold train'"
         ) from error
+    try:
+        loaded = Loaded(
+            network,
+            Recipe.from_config(extra["recipe"]),
+            data.Encoder.from_config(extra["encoder"]),
+            data.Target.from_config(extra["target"]),
+            build(Record, extra["record"]),
+        )
+        _check(loaded)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path} is damaged: {error}") from error
+    return loaded
+
+
+def _check(loaded: Loaded) -> None:
+    """Refuse parts that do not fit each other."""
+    wanted = loaded.encoder.width, loaded.target.outputs
+    if wanted != (loaded.network.inputs, loaded.network.outputs):
+        raise ValueError("the network does not fit the table's columns")
+    record = loaded.record
+    if "train" not in record.rows or not set(record.rows) <= {"train", "validation", "test"}:
+        raise ValueError("the training record has no rows")
+    lengths = {len(curve) for curve in record.curves.values()}
+    if "loss" not in record.curves or lengths != {record.epochs} or record.epochs < 1:
+        raise ValueError("the learning curves do not fit the epochs")
+    if not set(record.test) <= set(metrics.NAMES) or min(record.rows.values()) < 1:
+        raise ValueError("the training record has figures that no training gives")
 
 
 def evaluate(
-    loaded: Loaded,
-    table: str | None,
-    threads: int | None,
-    format: str | None = None,
-    sql: str | None = None,
+    loaded: Loaded, source: data.Table, threads: int | None, watch: Watch
 ) -> dict[str, Any]:
     """Figures of a model on the rows of a table that have a target."""
-    source = loaded.recipe.table(table, format=format, sql=sql)
     loaded.encoder.check(source.kinds)
     source.check(loaded.target.name)
     inputs, columns = [], []
@@ -68,6 +110,7 @@ def evaluate(
         rows = present_rows(chunk[loaded.target.name])
         inputs.append(loaded.encoder.encode(chunk, first)[rows])
         columns.append(chunk[loaded.target.name][rows])
+        watch("reading", first + rows_of(chunk), 0)
     if not sum(map(len, columns)):
         raise TableError(f"no row of {source.name} has a target")
     x, y = np.concatenate(inputs), loaded.target.encode(np.concatenate(columns))

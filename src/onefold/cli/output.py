@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from onefold import _files, data
+from onefold.cli import metrics
 from onefold.cli.model import Loaded
 from onefold.cli.preparation import Prepared, Watch
 from onefold.cli.training import Trained
+from onefold.data.columns import readable
 from onefold.train.budget import format_size
 from onefold.train.callbacks import Progress
 
+_UNWRAPPED = 10_000  # characters
 _SHOWN = 40  # columns of a wide table
 _SHOWN_CLASSES = 12  # of a confusion matrix
 
@@ -48,7 +51,12 @@ class Log:
             view.add_row(f"... and {more} more", "", "", "")
         target = prepared.target
         view.add_row(target.name, target.task, "", "target" + _classes(target))
-        Console(stderr=True, highlight=False).print(view)
+        # Off a terminal no line is wrapped, nor filled with blanks.
+        wide = None if sys.stderr.isatty() else _UNWRAPPED
+        text = Console(highlight=False, width=wide, stderr=True)
+        with text.capture() as lines:
+            text.print(view)
+        self.line("\n".join(line.rstrip() for line in lines.get().splitlines()))
         counts = ", ".join(f"{len(y):,} {name}" for name, (_, y) in prepared.parts.items())
         self.line(f"rows: {counts}")
         for notice in prepared.notices:
@@ -64,16 +72,17 @@ class Log:
 
 def _classes(target: data.Target) -> str:
     if not target.classes:
-        return f", mean {target.mean:.4g}, deviation {target.scale:.4g}"
+        return f", mean {readable(target.mean)}, deviation {readable(target.scale)}"
     shown = ", ".join(target.classes[:6]) + (", ..." if len(target.classes) > 6 else "")
     return f": {shown}"
 
 
 @contextmanager
-def watching(quiet: bool) -> Iterator[Watch]:
+def watching(quiet: bool, unit: str = "rows") -> Iterator[Watch]:
     """Bars for the stages of long work on a terminal; elsewhere nothing.
 
-    Yields a function that hears of a stage, the rows that are done and how many there are (0: unknown).
+    Yields a function that hears of a stage, the rows (or another unit) that are done and how many there
+    are (0: unknown).
     """
     if quiet or not sys.stderr.isatty():
         yield lambda stage, done, total: None
@@ -89,7 +98,7 @@ def watching(quiet: bool) -> Iterator[Watch]:
         def hear(stage: str, done: int, total: int) -> None:
             if stage not in stages:
                 stages[stage] = bars.add_task(stage, total=total or None, rows="")
-            bars.update(stages[stage], completed=done, rows=f"{done:,} rows")
+            bars.update(stages[stage], completed=done, rows=f"{done:,} {unit}")
 
         yield hear
 
@@ -109,11 +118,12 @@ def progress(epochs: int) -> Progress:
 
 
 class _Lines(Progress):
-    """A bar on a terminal; elsewhere a line for about every tenth epoch."""
+    """A bar on a terminal; elsewhere a line for the first epoch, the last, and about every tenth part."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """See `Callback.on_epoch_end`."""
-        if self.bar or epoch % max(1, self.epochs // 10) == 0:
+        done = epoch + 1
+        if self.bar or epoch == 0 or done % max(1, self.epochs // 10) == 0 or done == self.epochs:
             super().on_epoch_end(epoch, logs)
 
 
@@ -125,37 +135,36 @@ def result(values: dict[str, Any], as_json: bool, show: Callable[[], None]) -> N
         show()
 
 
-def scores(values: dict[str, float], what: str) -> None:
-    """Figures of a model."""
-    names = {"accuracy": "accuracy", "cross_entropy": "cross-entropy", "rmse": "RMSE"}
-    names |= {"mae": "mean absolute error", "r2": "R²", "roc_auc": "area under the ROC curve"}
-    names |= {"balanced_accuracy": "balanced accuracy", "f1_macro": "F1 (macro)"}
-    names |= {"median_absolute_error": "median absolute error"}
-    names |= {"explained_variance": "explained variance"}
-    text = ", ".join(
-        f"{names[k]} {v:.1%}" if "accuracy" in k else f"{names[k]} {v:.4g}"
-        for k, v in values.items()
-    )
-    print(f"{what}: {text}")
+_ENDED = {
+    "epochs": "all epochs are done",
+    "patience": "the patience is over",
+    "stop_below": "the training loss is low enough",
+    "time_limit": "the time is over",
+}
+
+
+def ended(stopped: str, best: int | None) -> str:
+    """Why a training ended, and which parameters it left; `best` counts from 0."""
+    kept = "" if best is None else f", kept epoch {best + 1}, the best"
+    return _ENDED.get(stopped, stopped) + kept
 
 
 def trained(result: Trained, path: Path) -> None:
     """What `onefold train` ends with."""
     history, fingerprint = result.history, result.network.fingerprint()
-    best = "" if history.best_epoch is None else f", best after epoch {history.best_epoch + 1}"
     print(
-        f"trained {history.epochs} epochs, {history.updates:,} updates in {history.seconds:.2f} s "
-        f"(stopped by {history.stopped}{best})"
+        f"trained {history.epochs} epochs, {history.updates:,} updates in {history.seconds:.2f} s; "
+        + ended(history.stopped, history.best_epoch)
     )
     if result.scores:
-        scores(result.scores, "test")
+        print(f"test: {metrics.sentence(result.scores)}")
     print(f"fingerprint {fingerprint[:8]} ({fingerprint})")
     print(f"model {path}")
 
 
 def inspected(loaded: Loaded, path: Path) -> None:
     """What is in a model file."""
-    network, record = loaded.network, loaded.network.extra["record"]
+    network, record = loaded.network, loaded.record
     synapses = neurons = 0
     for name in network.parameters:
         shape = network.parameters[name].shape
@@ -169,16 +178,17 @@ def inspected(loaded: Loaded, path: Path) -> None:
         f"training takes {format_size(plan.total)} besides the data; file {format_size(path.stat().st_size)}"
     )
     print(f"target {loaded.target.name} ({loaded.target.task}){_classes(loaded.target)}")
-    for encoded in loaded.encoder.columns:
-        print(f"  {encoded.name}: {encoded.word}, {encoded.note()}")
-    for name, why in loaded.encoder.dropped.items():
-        print(f"  {name}: left out, {why}")
-    rows = ", ".join(f"{count:,} {name}" for name, count in record["rows"].items())
-    print(f"trained on {rows} rows; {record['epochs']} epochs, stopped by {record['stopped']}")
-    if record["test"]:
-        scores(record["test"], "test")
-    if record["table_sha256"]:
-        print(f"table SHA-256 {record['table_sha256']}")
+    lines = [f"{c.name}: {c.word}, {c.note()}" for c in loaded.encoder.columns]
+    lines += [f"{name}: left out, {why}" for name, why in loaded.encoder.dropped.items()]
+    more = len(lines) - _SHOWN
+    for line in lines[:_SHOWN] + ([f"... and {more} more, in --json"] if more > 0 else []):
+        print(f"  {line}")
+    print(f"rows: {', '.join(f'{count:,} {name}' for name, count in record.rows.items())}")
+    print(f"{record.epochs} epochs; {ended(record.stopped, record.best_epoch)}")
+    if record.test:
+        print(f"test: {metrics.sentence(record.test)}")
+    if record.table_sha256:
+        print(f"table SHA-256 {record.table_sha256}")
     print(
         f"fingerprint {network.fingerprint()[:8]} ({network.fingerprint()}), arithmetic {_files.ARITHMETIC}"
     )
@@ -187,7 +197,7 @@ def inspected(loaded: Loaded, path: Path) -> None:
 def evaluated(loaded: Loaded, found: dict[str, Any]) -> None:
     """What `onefold evaluate` shows: figures, and for classes the confusion matrix."""
     figures = {k: v for k, v in found.items() if k not in ("rows", "confusion")}
-    scores(figures, f"{found['rows']:,} rows")
+    print(f"{found['rows']:,} rows: {metrics.sentence(figures)}")
     if "confusion" not in found:
         return
     classes = loaded.target.classes
@@ -204,3 +214,19 @@ def evaluated(loaded: Loaded, found: dict[str, Any]) -> None:
     for row in cells:
         first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join([row[0].ljust(len(first)), *rest]))
+
+
+def cross_validated(result: dict[str, Any]) -> None:
+    """What `onefold cv` ends with."""
+    for name, mean in result["mean"].items():
+        deviation = result["deviation"][name]
+        spread = f"{deviation:.1%}" if "accuracy" in name else f"{deviation:.2g}"
+        print(f"{metrics.NAMES[name]}: {metrics.shown(name, mean)} ± {spread}")
+
+
+def verified(before: str, now: str) -> None:
+    """What `onefold verify` ends with: the fingerprint of the model, and that of training again."""
+    if before == now:
+        print(f"equal: {now[:8]} ({now})")
+    else:
+        print(f"different: the model has {before[:8]}, training again gave {now[:8]}")

@@ -46,6 +46,8 @@ class Prepared:
         SHA-256 of the table's files.
     weights : dict of str to array
         Of the rows of "train" and "validation", where classes have weights.
+    named_by_numbers : bool
+        Whether the names of the table's columns may be a row of data.
     """
 
     encoder: data.Encoder
@@ -54,11 +56,16 @@ class Prepared:
     skipped: int
     digest: str | None
     weights: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    named_by_numbers: bool = False
 
     @property
     def notices(self) -> list[str]:
         """What the user should know."""
         skipped = [f"{self.skipped} rows have no target and are left out"] if self.skipped else []
+        if self.named_by_numbers:
+            skipped.append(
+                "the columns' names are numbers; if the first line is data, say --no-header"
+            )
         return skipped + self.encoder.notices
 
 
@@ -110,7 +117,7 @@ def prepare(
     encoder = known[0] if known else _learn(recipe, table, places["train"], memory, watch)
     inputs = _encode(table, encoder, places, _home(encoder, places, memory), memory, watch)
     both = {name: (inputs[name], targets[name]) for name in targets}
-    return Prepared(encoder, target, both, skipped, table.digest(), weights)
+    return Prepared(encoder, target, both, skipped, table.digest(), weights, table.named_by_numbers)
 
 
 def _with_target(name: str | None, cells: Column) -> tuple[Column, Rows | None]:
@@ -261,8 +268,8 @@ def _learn(
     total = len(groups) * (int(rows[-1]) + 1)
     for number, names in enumerate(groups):
         for first, chunk in numbered(table, names):
-            chosen = _within(rows, first, chunk) - first
-            fit.add({name: column[chosen] for name, column in chunk.items()}, first)
+            chosen = _within(rows, first, chunk)
+            fit.add({name: column[chosen - first] for name, column in chunk.items()}, rows=chosen)
             done = number * total // len(groups) + first + rows_of(chunk)
             watch("learning the columns", min(total, done), total)
     return fit.finish()

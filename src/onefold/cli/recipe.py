@@ -8,6 +8,7 @@ from typing import Any
 
 from onefold import data
 from onefold._errors import OptionError, unknown
+from onefold.data.configuration import build
 from onefold.train.budget import parse_size
 
 
@@ -75,24 +76,30 @@ class Recipe:
         memory: str | None = None,
         format: str | None = None,
         sql: str | None = None,
+        confined: bool = False,
     ) -> data.Table:
         """A table as this recipe reads it.
 
         `format` and `sql` where another table is of another kind, or comes by another query. A query
-        without a table (`from_query`) is not for a table that is given.
+        without a table (`from_query`) is not for a table that is given. A `confined` query reads the
+        source and nothing else.
         """
         query = sql or (None if self.from_query and source is not None else self.sql)
         if source is None and query is None:
             raise OptionError("give a TABLE, or a query with --sql")
         return data.Table(
             source, sql=query, format=format or self.format, delimiter=self.delimiter,
-            header=self.header, encoding=self.encoding,
+            header=self.header, encoding=self.encoding, confined=confined and query is not None,
             memory=None if memory is None else parse_size(memory) // 4,
         )  # fmt: skip
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Recipe:
-        """The recipe that `asdict` described."""
-        lists = ("hidden", "drop", "numeric", "categorical")
-        values: dict[str, Any] = {k: tuple(v) if k in lists else v for k, v in config.items()}
-        return cls(**values)
+        """The recipe that `asdict` described.
+
+        Raises
+        ------
+        ValueError
+            No recipe is described so.
+        """
+        return build(cls, config)

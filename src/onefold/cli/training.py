@@ -33,15 +33,64 @@ class Trained:
     scores: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Record:
+    """What a training was, as the model file keeps it.
+
+    Attributes
+    ----------
+    rows : dict of str to int
+        Of every part.
+    rows_without_target : int
+    table_sha256 : str or None
+    epochs, updates : int
+    stopped : str
+    best_epoch : int or None
+        From 0.
+    curves : dict of str to tuple of float
+        "loss", and "val_loss" where there are validation rows, by epoch.
+    test : dict of str to float
+        Scores on the test rows.
+    """
+
+    rows: dict[str, int]
+    rows_without_target: int
+    table_sha256: str | None
+    epochs: int
+    updates: int
+    stopped: str
+    best_epoch: int | None
+    curves: dict[str, tuple[float, ...]]
+    test: dict[str, float]
+
+
+def check(recipe: Recipe) -> None:
+    """Refuse names and values that cannot be before a table is read, which may take long.
+
+    Raises
+    ------
+    OptionError
+        An unknown activation, optimizer, schedule or loss, or a value outside its range.
+    """
+    _hidden(recipe)
+    _optimizer(recipe)
+    if recipe.loss is not None:
+        losses.get(recipe.loss)
+
+
 def build(recipe: Recipe, prepared: Prepared) -> Network:
     """The network that a recipe describes for a table."""
+    layers = [*_hidden(recipe), Dense(prepared.target.outputs)]
+    return Network(layers, inputs=prepared.encoder.width, seed=recipe.seed)
+
+
+def _hidden(recipe: Recipe) -> list[Layer]:
     layers: list[Layer] = []
     for units in recipe.hidden:
         layers.append(Dense(units, recipe.activation))
         if recipe.dropout:
             layers.append(Dropout(recipe.dropout))
-    layers.append(Dense(prepared.target.outputs))
-    return Network(layers, inputs=prepared.encoder.width, seed=recipe.seed)
+    return layers
 
 
 def _loss(recipe: Recipe, target: Target) -> Loss:
@@ -117,20 +166,21 @@ def follow(
         scores = metrics.scores(
             prepared.target, network, x, y, memory=None if memory is None else left(memory)
         )
+    record = Record(
+        rows={name: len(y) for name, (_, y) in prepared.parts.items()},
+        rows_without_target=prepared.skipped,
+        table_sha256=prepared.digest,
+        epochs=history.epochs,
+        updates=history.updates,
+        stopped=history.stopped,
+        best_epoch=history.best_epoch,
+        curves={name: tuple(values) for name, values in history.logs.items()},
+        test=scores,
+    )
     network.extra = {
         "recipe": asdict(recipe),
         "encoder": prepared.encoder.to_config(),
         "target": prepared.target.to_config(),
-        "record": {
-            "rows": {name: len(y) for name, (_, y) in prepared.parts.items()},
-            "rows_without_target": prepared.skipped,
-            "table_sha256": prepared.digest,
-            "epochs": history.epochs,
-            "updates": history.updates,
-            "stopped": history.stopped,
-            "best_epoch": history.best_epoch,
-            "curves": history.logs,
-            "test": scores,
-        },
+        "record": asdict(record),
     }
     return Trained(network, history, scores)

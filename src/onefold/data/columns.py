@@ -33,6 +33,11 @@ def check_unique(names: Sequence[str], where: str) -> None:
         seen.add(name)
 
 
+def readable(value: float) -> str:
+    """A number as people read it, to four digits: 0.0123, 4567, 43,120, 1.2e+09."""
+    return f"{value:,.0f}" if 9999.5 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
 def quoted(name: str) -> str:
     """A name as SQL takes it."""
     return '"' + name.replace('"', '""') + '"'

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from onefold import _native
 from onefold._errors import OptionError, TableError, nearest, unknown
-from onefold.data.columns import Chunk, Column
+from onefold.data.columns import Chunk, Column, readable
+from onefold.data.configuration import build
 from onefold.data.statistics import (
     MAX_CATEGORIES,
     ColumnFit,
@@ -75,7 +76,7 @@ class Numeric:
         return f"{self._measures()}{', missing ones marked' if self.indicator else ''}"
 
     def _measures(self) -> str:
-        return f"mean {self.mean:.4g}, deviation {self.scale:.4g}"
+        return f"mean {readable(self.mean)}, deviation {readable(self.scale)}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Robust(Clipped):
     kind: str = "robust"
 
     def _measures(self) -> str:
-        return f"median {self.mean:.4g}, interquartile range {self.scale:.4g}"
+        return f"median {readable(self.mean)}, interquartile range {readable(self.scale)}"
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Quantile(Numeric):
         return (2 * (rank / (len(knots) - 1)) - 1) * math.sqrt(3)
 
     def _measures(self) -> str:
-        return f"rank, from {self.knots[0]:.4g} to {self.knots[-1]:.4g}"
+        return f"rank, from {readable(self.knots[0])} to {readable(self.knots[-1])}"
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,19 @@ class Date:
         )
 
 
+def _check_numbers(column: Encoded) -> None:
+    """Refuse what does not come from learning: scales of zero, infinite moments, knots in disorder."""
+    if isinstance(column, Categorical):
+        return
+    known = [column.mean, column.scale]
+    if isinstance(column, Numeric):
+        known.append(column.median)
+    knots = np.array(column.knots) if isinstance(column, Quantile) else np.arange(2.0)
+    finite = np.isfinite(known).all() and np.isfinite(knots).all()
+    if not finite or column.scale <= 0 or len(knots) < 2 or (np.diff(knots) < 0).any():
+        raise ValueError(f"column {column.name!r} has numbers that no table gives")
+
+
 Encoded = Numeric | Categorical | Date  # Clipped, Robust and Quantile are Numeric
 _CLASSES: dict[str, Any] = {
     "numeric": Numeric, "clipped": Clipped, "robust": Robust, "quantile": Quantile,
@@ -255,9 +269,10 @@ class Encoder:
         for column in self.columns:
             if isinstance(column, Categorical):
                 names += [f"{column.name}: {word}" for word in (*column.categories, "other")]
-            else:
-                names += [column.name]
-                names += [f"{column.name} ({i})" for i in range(2, column.width + 1)]
+                continue
+            names += [column.name]
+            names += [f"{column.name} ({i})" for i in range(2, column.width + 1 - column.indicator)]
+            names += [f"{column.name}: missing"] * column.indicator
         return names
 
     def encode(self, chunk: Chunk, first_row: int = 0) -> Inputs:
@@ -291,7 +306,10 @@ class Encoder:
         missing = [column.name for column in self.columns if column.name not in names]
         if missing:
             hint = nearest(missing[0], names)
-            raise TableError(f"the table lacks column {', '.join(map(repr, missing))}{hint}")
+            more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+            raise TableError(
+                f"the table lacks column {', '.join(map(repr, missing[:10]))}{more}{hint}"
+            )
 
     def to_config(self) -> dict[str, Any]:
         """The encoder as JSON-able values."""
@@ -299,12 +317,24 @@ class Encoder:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Encoder:
-        """The encoder that `to_config` described."""
-        columns = []
+        """The encoder that `to_config` described.
+
+        Raises
+        ------
+        ValueError
+            No encoder is described so, or one that cannot encode.
+        """
+        columns: list[Encoded] = []
         for given in config["columns"]:
-            values = {k: tuple(v) if k in ("categories", "knots") else v for k, v in given.items()}
-            columns.append(_CLASSES[given["kind"]](**values))
-        return cls(columns, dict(config["dropped"]))
+            kind = given.get("kind") if isinstance(given, Mapping) else None
+            if not isinstance(kind, str) or kind not in _CLASSES:
+                raise ValueError(f"there is no column of the kind {kind!r:.60}")
+            columns.append(build(_CLASSES[kind], given))
+            _check_numbers(columns[-1])
+        if len({column.name for column in columns}) < max(1, len(columns)):
+            raise ValueError("two columns have the same name, or there is none")
+        dropped = {str(name): str(why) for name, why in dict(config["dropped"]).items()}
+        return cls(columns, dropped)
 
 
 class EncoderFit:
@@ -363,11 +393,24 @@ class EncoderFit:
             if name not in self._drop
         }
 
-    def add(self, chunk: Chunk, first_row: int = 0) -> None:
-        """The next rows, of all columns or of some; every column's come in order."""
+    def add(self, chunk: Chunk, first_row: int = 0, rows: NDArray[np.int64] | None = None) -> None:
+        """The next rows, of all columns or of some; every column's come in order.
+
+        Parameters
+        ----------
+        chunk : dict of str to array
+            A piece of the table.
+        first_row : int
+            The number of its first row in the table.
+        rows : array of int, shape (rows,), optional
+            The number of each row in the table, where they are not one after another. What is drawn
+            from a large column is drawn by these numbers.
+        """
         for name, column in chunk.items():
             if name in self._fits:
-                self._fits[name].add(column, first_row)
+                if rows is None:
+                    rows = np.arange(first_row, first_row + len(column))
+                self._fits[name].add(column, rows)
 
     def finish(self) -> Encoder:
         """The encoder.

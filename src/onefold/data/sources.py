@@ -37,14 +37,23 @@ class Errors:
         if not isinstance(error, duckdb.Error):
             return
         text = " ".join(str(error).split())
-        wanted = re.search(
-            r"(?i)(?:download|load|install) (?:the required )?extension [\"'](\w+)", text
+        extension = re.search(
+            r"(?i)(?:download|load|install) (?:the required )?extension [\"'](\w+)"
+            r"|(\w+)\.duckdb_extension\" not found",
+            text,
         )
-        if wanted:
+        if extension:
+            found = extension[1] or extension[2]
             raise TableError(
-                f"{self.name}: this needs DuckDB's extension {wanted[1]!r}, which is not here and could not "
+                f"{self.name}: this needs DuckDB's extension {found!r}, which is not here and could not "
                 "be downloaded; where there is a network, run once: "
-                f"python -c \"import duckdb; duckdb.connect().install_extension('{wanted[1]}')\""
+                f"python -c \"import duckdb; duckdb.connect().install_extension('{found}')\", "
+                "or export the table to Parquet or CSV"
+            ) from error
+        if "disabled by configuration" in text or "disabled through configuration" in text:
+            raise TableError(
+                f"{self.name}: the model's own query wants more than this table; where you trust it, "
+                "give it with --sql"
             ) from error
         line = re.search(r"[Ll]ine:? (\d+)", text)
         where = f"{self.name}, line {line[1]}" if line else self.name
@@ -121,24 +130,27 @@ def is_remote(source: Any) -> bool:
     return isinstance(source, str) and _REMOTE.match(source) is not None
 
 
-def statements(sql: str) -> tuple[list[str], str]:
+def statements(sql: str, single: bool = False) -> tuple[list[str], str]:
     """The statements before the last one, and the last one, which is the query.
 
     Raises
     ------
     TableError
-        It is no SQL, or nothing at all.
+        It is no SQL, nothing at all, or not the `single` SELECT that is wanted.
     """
     import duckdb
 
     try:
-        found = [statement.query for statement in duckdb.extract_statements(sql)]
+        parsed = duckdb.extract_statements(sql)
+        found = [statement.query for statement in parsed]
     except duckdb.Error as error:
         raise TableError(
             f"could not read the query: {' '.join(str(error).split())[:300]}"
         ) from error
     if not found:
         raise TableError("the query is empty; give a select")
+    if single and [statement.type for statement in parsed] != [duckdb.StatementType.SELECT]:
+        raise TableError("the query is not a single SELECT; give one that you trust with --sql")
     return found[:-1], found[-1].strip().removesuffix(";")
 
 
@@ -147,6 +159,16 @@ def over(scan: str, sql: str | None) -> str:
     if sql is None:
         return f"select * from {scan}"
     return f"with data as (select * from {scan}) {sql}"
+
+
+def confinement(files: Sequence[Path]) -> list[str]:
+    """Statements after which a connection reads these files and touches nothing else."""
+    names = sorted({name for path in files for name in (str(path), str(path.absolute()))})
+    return [
+        f"set allowed_paths = [{', '.join(map(literal, names))}]",
+        "set enable_external_access = false",
+        "set lock_configuration = true",
+    ]
 
 
 def literal(text: str) -> str:

@@ -205,9 +205,8 @@ class ColumnFit:
         self._counts: Counter[str] = Counter()
         self._overflow = False
 
-    def add(self, column: Column, first_row: int) -> None:
-        """More of the column, which begins at `first_row` of the table."""
-        rows = np.arange(first_row, first_row + len(column))
+    def add(self, column: Column, rows: NDArray[np.int64]) -> None:
+        """More of the column, with the numbers of its rows in the table."""
         self.rows += len(column)
         if column.dtype == object:
             present = np.array([cell is not None for cell in column.tolist()], dtype=bool)

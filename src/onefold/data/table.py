@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -38,6 +39,7 @@ from onefold.data.sources import (
     SQLITE_TABLES,
     Errors,
     ambiguous,
+    confinement,
     files,
     format_of,
     is_remote,
@@ -63,6 +65,10 @@ def _texts(words: frozenset[str]) -> list[str]:
     return sorted({f(word) for word in words for f in (str.lower, str.upper, str.title)} | {" "})
 
 
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[-+]?\d*\.?\d+(e[-+]?\d+)?(_\d+)?", text.lower()) is not None
+
+
 class Table:
     """A table to learn from, or to predict.
 
@@ -86,6 +92,9 @@ class Table:
         Of CSV.
     memory : int, optional
         Bytes that DuckDB may take; it then reads with a single thread.
+    confined : bool, default False
+        Whether the query is one that somebody else wrote: a single SELECT is run, which can read the
+        source and nothing else, and write nothing.
 
     Attributes
     ----------
@@ -116,6 +125,7 @@ class Table:
         header: bool = True,
         encoding: str = "utf-8",
         memory: int | None = None,
+        confined: bool = False,
     ) -> None:
         if source is None and sql is None:
             raise OptionError("a table needs a source or a query")
@@ -123,15 +133,11 @@ class Table:
             raise TableError(f"the delimiter is one character, not {delimiter!r}")
         if format is not None and format not in FORMATS:
             raise unknown("format", format, FORMATS)
-        self.name = (
-            sql
-            if source is None
-            else str(source)
-            if isinstance(source, str | Path)
-            else "the table"
-        )
+        self.name = str(source) if isinstance(source, str | Path) else "the table"
+        if source is None:
+            self.name = "the query"  # which is long, and may hold a password
         self._delimiter, self._header, self._encoding = delimiter, header, encoding
-        self._memory = memory
+        self._memory, self._confined = memory, confined
         self._remote = is_remote(source)
         named = isinstance(source, str | Path | list | tuple) and not self._remote
         self.files = files(source) if named else []
@@ -145,7 +151,10 @@ class Table:
             kind = format or format_of(Path(str(source).split("?")[0]))
             if kind not in ("csv", "parquet", "json"):
                 raise OptionError(f"{source}: only CSV, Parquet and JSON are read from elsewhere")
+        self._headed = header and kind == "csv"
         self.column_bytes = _CSV_COLUMN if kind == "csv" else _COLUMN
+        if confined and (source is None or self._remote):
+            raise OptionError("a query by somebody else is run over files of this machine alone")
         if kind == "idx":
             self._from_arrays(from_idx(self.files[0]))
         elif kind == "sqlite":
@@ -208,7 +217,14 @@ class Table:
             shown = ", ".join(list(self.kinds)[:20]) + (", ..." if len(self.kinds) > 20 else "")
             raise TableError(
                 f"{self.name} has no column {name!r}{nearest(name, self.kinds)} (columns: {shown})"
+                + ("; if the first line is data, say --no-header" if self.named_by_numbers else "")
             )
+
+    @property
+    def named_by_numbers(self) -> bool:
+        """Whether most columns are called as numbers are, so that the names may be a row of data."""
+        numbers = sum(_is_number(name) for name in self.kinds)
+        return 2 * numbers > len(self.kinds) and self._headed
 
     def digest(self) -> str | None:
         """SHA-256 of the files, to recognise the same table again; None where there are none."""
@@ -288,7 +304,7 @@ class Table:
     def _from_duckdb(self, kind: str, sql: str | None) -> None:
         import duckdb
 
-        setup, sql = statements(sql) if sql is not None else ([], None)
+        setup, sql = statements(sql, self._confined) if sql is not None else ([], None)
         if kind in ("duckdb", "query"):
             query = sql
             if query is None:
@@ -313,7 +329,7 @@ class Table:
                 database = duckdb.connect(str(self.files[0]), read_only=True, config=limits)
             else:
                 database = duckdb.connect(config=limits)
-            for statement in setup:
+            for statement in [*setup, *(confinement(self.files) if self._confined else [])]:
                 database.execute(statement)
             return database
 
@@ -325,7 +341,7 @@ class Table:
         )
         if kind == "csv" and self._header and not self._remote:
             self._check_header(given)
-        check_unique(names, self.name or "")
+        check_unique(names, self.name)
         types = [str(row[1]) for row in described]
         if kind == "csv" and sql is None and set(map(duckdb_kind, types)) <= {"number", "text"}:
             query = over(self._known(scan, given, types), None)
@@ -422,10 +438,10 @@ class Table:
             for name in next(csv.reader([self._first_line()], delimiter=self._delimiter), [])
         ]
         if len(cells) == len(found):
-            check_unique(cells, self.name or "")
+            check_unique(cells, self.name)
 
     def _duckdb_errors(self) -> Errors:
-        return Errors(self.name or "the table", self._encoding, self._diagnose)
+        return Errors(self.name, self._encoding, self._diagnose)
 
     def _diagnose(self) -> None:
         """Where a CSV that DuckDB could make nothing of is ragged or has an open quote."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from onefold._errors import OptionError, TableError, unknown
 from onefold.data.columns import Column
+from onefold.data.configuration import build
 from onefold.data.statistics import Numbers, number_text, parse_numbers
 
 TASKS = ("regression", "binary", "classes")
@@ -132,8 +133,23 @@ class Target:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Target:
-        """The target that `to_config` described."""
-        return cls(**{**config, "classes": tuple(config["classes"])})
+        """The target that `to_config` described.
+
+        Raises
+        ------
+        ValueError
+            No target is described so.
+        """
+        target = build(cls, config)
+        least = {"regression": 0, "binary": 2, "classes": 2}.get(target.task, -1)
+        distinct = len(set(target.classes))
+        if distinct != len(target.classes) or not (
+            distinct == least or (target.task == "classes" and distinct > 2)
+        ):
+            raise ValueError(f"the target is {target.task!r:.60} of {distinct} classes")
+        if not (np.isfinite([target.mean, target.scale]).all() and target.scale > 0):
+            raise ValueError("the target has numbers that no table gives")
+        return target
 
 
 def _guess(rows: int, distinct: list[str], values: NDArray[np.float64] | None) -> str:

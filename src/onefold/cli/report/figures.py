@@ -42,12 +42,18 @@ def _figure(width: float, height: float, draw: Callable[[Any], object]) -> str:
 
 def learning_curves(curves: Mapping[str, Sequence[float]], best: int | None) -> str:
     """Training and validation loss by epoch."""
-    return _figure(6, 3.2, lambda axes: drawing.loss_curves(axes, curves, best))
+
+    def draw(axes: Any) -> None:
+        drawing.loss_curves(axes, curves, best)
+        for plain in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            plain(lambda value, _: f"{value:.3g}")  # no powers of ten
+
+    return _figure(5, 3.2, draw)
 
 
 def along_direction(line: Sequence[tuple[float, float]]) -> str:
     """The loss along a direction through the weights."""
-    return _figure(6, 3.2, lambda axes: drawing.direction(axes, line))
+    return _figure(5, 3.2, lambda axes: drawing.direction(axes, line))
 
 
 def confusion(matrix: list[list[int]], classes: Sequence[str]) -> str:
@@ -92,6 +98,7 @@ def residual_histogram(truth: Array, predicted: Array) -> str:
         low, high = np.quantile(error, [0.005, 0.995])
         axes.hist(np.clip(error, low, high), bins=40, color=BLUE)
         axes.axvline(0, color=GREY, linestyle=":")
+        axes.locator_params(axis="x", nbins=5)
         axes.set(xlabel="predicted less true", ylabel="rows")
 
     return _figure(5, 3, draw)
@@ -125,7 +132,7 @@ def importance(found: Sequence[Importance]) -> str:
         )
         axes.set(xlabel="increase of the loss when the column's cells change rows")
 
-    return _figure(6, 0.8 + 0.26 * len(shown), draw)
+    return _figure(5.4, 0.8 + 0.26 * len(shown), draw)
 
 
 def classes(target: Target, truth: Array, findings: Findings) -> str:
@@ -143,7 +150,7 @@ def classes(target: Target, truth: Array, findings: Findings) -> str:
             axes.set(xlabel=target.name, ylabel=f"rows ({findings.part})")
 
     return _figure(
-        6, 2.6 if not target.classes else 0.8 + 0.26 * min(30, len(target.classes)), draw
+        5.4, 2.6 if not target.classes else 0.8 + 0.26 * min(30, len(target.classes)), draw
     )
 
 

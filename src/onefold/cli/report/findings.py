@@ -146,7 +146,7 @@ def _draw(x: Array, y: Array, seed: int) -> tuple[Array, Array]:
 
 
 def _plans(loaded: Loaded) -> list[Plan]:
-    recipe, rows = loaded.recipe, loaded.network.extra["record"]["rows"]["train"]
+    recipe, rows = loaded.recipe, loaded.record.rows["train"]
     sizes = sorted({min(recipe.batch_size, rows), min(1024, rows), rows})
 
     def plan(batch: int) -> Plan:

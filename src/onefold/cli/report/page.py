@@ -8,16 +8,13 @@ from typing import Any
 import onefold
 from onefold import _files
 from onefold._errors import OptionError
+from onefold.cli import metrics
 from onefold.cli.model import Loaded
+from onefold.cli.output import ended
 from onefold.cli.preparation import Prepared, Watch
 from onefold.train.budget import format_size
 
-_WORDS = {
-    "accuracy": "accuracy", "cross_entropy": "cross-entropy", "balanced_accuracy": "balanced accuracy",
-    "f1_macro": "F1, mean over classes", "roc_auc": "area under the ROC curve",
-    "rmse": "root mean squared error", "mae": "mean absolute error", "r2": "R²",
-    "median_absolute_error": "median absolute error", "explained_variance": "explained variance",
-}  # fmt: skip
+_SHOWN = 40  # columns of a wide table, before the others are folded away
 
 
 def write_report(
@@ -42,12 +39,12 @@ def write_report(
     from onefold.cli.report import findings as measured
 
     found = measured.find(loaded, prepared, watch)
-    record, target = loaded.network.extra["record"], prepared.target
+    record, target = loaded.record, prepared.target
     drawings = {
         "network": figures.network(
             loaded.network, loaded.encoder.input_names(), target.classes or (target.name,)
         ),
-        "curves": figures.learning_curves(record["curves"], record["best_epoch"]),
+        "curves": figures.learning_curves(record.curves, record.best_epoch),
         "line": figures.along_direction(found.line),
         "importance": figures.importance(found.importance),
         "target": figures.classes(target, found.truth, found),
@@ -63,19 +60,14 @@ def write_report(
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     html = environment.from_string(template).render(
         model=model, table=table, loaded=loaded, network=loaded.network, record=record, target=target,
-        notices=prepared.notices, same=prepared.digest == record["table_sha256"], found=found,
-        scores=[(_WORDS.get(name, name), _figure(name, v)) for name, v in found.scores.items()],
+        notices=prepared.notices, same=prepared.digest == record.table_sha256, found=found,
+        scores=[(metrics.NAMES[name], metrics.shown(name, v)) for name, v in found.scores.items()],
+        ended=ended(record.stopped, record.best_epoch),
         drawings={name: Markup(svg) for name, svg in drawings.items()},
-        size=format_size, fingerprint=loaded.network.fingerprint(), options=_options(loaded),
+        shown=_SHOWN, size=format_size, fingerprint=loaded.network.fingerprint(), options=_options(loaded),
         arithmetic=_files.ARITHMETIC, version=onefold.__version__,
     )  # fmt: skip
     _files.write_bytes(path, html.encode())
-
-
-def _figure(name: str, value: float) -> str:
-    if "accuracy" in name:
-        return f"{value:.1%}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _options(loaded: Loaded) -> str:

@@ -1,0 +1,72 @@
+"""Queries, addresses and the extensions that they need."""
+
+from __future__ import annotations
+
+import json
+
+import duckdb
+import pytest
+from cli_shared import FAST, table
+
+from onefold import TableError
+from onefold.data import sources
+
+
+def test_parquet_and_queries(run, tmp_path):
+    path = table(tmp_path / "t.csv", 90)
+    duckdb.sql(f"copy (select * from read_csv('{path}')) to '{tmp_path}/t.parquet'")
+    prints = set()
+    for source, options in (
+        (path, []),
+        (tmp_path / "t.parquet", []),
+        (path, ["--sql", "select * from data"]),
+    ):
+        status, out, err = run("train", source, "--target", "y", "--epochs", 2, "--json", *options)
+        assert status == 0, err
+        prints.add(json.loads(out)["fingerprint"])
+    assert len(prints) == 1
+
+
+def test_a_query_without_a_table(run, tmp_path):
+    path = table(tmp_path / "t.csv", 200)
+    query = f"create temp table small as from '{path}' where a < 150; select * from small;"
+    status, out, err = run("train", "--sql", query, "--target", "y", *FAST, "--json")
+    assert status == 0, err
+    whole = json.loads(out)["fingerprint"]
+    status, out, _ = run("verify", "model.onefold", "--sql", query)
+    assert (status, whole in out) == (0, True)
+    status, out, _ = run("predict", "model.onefold", path, "-q")  # a table is taken as it is
+    assert (status, len(out.splitlines())) == (0, 201)
+    status, out, _ = run("predict", "model.onefold", path, "-q", "--sql", "from data limit 7")
+    assert (status, len(out.splitlines())) == (0, 8)
+    status, _, err = run("evaluate", "model.onefold", "--sql", query)
+    assert status == 0, err
+    status, _, err = run("train", "--target", "y", *FAST)
+    assert (status, "give a TABLE, or a query with --sql" in err) == (2, True)
+
+
+def test_sql_that_is_none(run):
+    status, _, err = run("train", "--sql", "selekt 1", "--target", "y", *FAST)
+    assert (status, "could not read the query" in err) == (2, True)
+    status, _, err = run("train", "--sql", "  ", "--target", "y", *FAST)
+    assert (status, "the query is empty" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("httpfs", "trying to automatically install the required extension 'httpfs: Failed"),
+        ("spatial", 'IO Error: Extension "/x/spatial.duckdb_extension" not found. Extension'),
+        ("postgres_scanner", 'IO Error: Failed to download extension "postgres_scanner" at URL'),
+    ],
+)
+def test_an_extension_that_cannot_be_had(name, said):
+    """The messages are DuckDB's; a test cannot know whether it has a network."""
+    with pytest.raises(TableError, match=f"install_extension\\('{name}'\\)"):  # noqa: SIM117
+        with sources.Errors("s3://bucket/t.parquet", "utf-8", lambda: None):
+            raise duckdb.IOException(said)
+
+
+def test_an_address_is_not_a_file(run):
+    status, _, err = run("train", "s3://bucket/t.sqlite", "--target", "y", *FAST)
+    assert (status, "only CSV, Parquet and JSON" in err) == (2, True)
