@@ -507,7 +507,8 @@ class Network:
         return self._forward(X, self._link, threads)
 
     def _forward(self, X: ArrayLike, link: str | None, threads: int | None) -> Array:
-        x = arrays.inputs(X, self.inputs, self._first_layer, self._dtype)
+        codes = self._architecture.codes
+        x = arrays.inputs(X, self.inputs, self._first_layer, self._dtype, codes=codes)
         predictor = self._predictors.get((link, threads))
         if predictor is None:
             predictor = self._predictor(link, threads)
