@@ -109,9 +109,9 @@ std::vector<float> train(int64_t micro_batch, int64_t row_tile, int threads, dou
     const std::vector<std::pair<int64_t, int64_t>> shapes{{kEmbedded, kOut}, {1, kOut}, {kCategories, kSize}};
     auto parameters = std::make_shared<Store>(shapes, false), gradient = std::make_shared<Store>(shapes, false);
     auto m = std::make_shared<Store>(shapes, false), v = std::make_shared<Store>(shapes, false);
-    const auto start = numbers(kEmbedded * kOut, 3);
-    parameters->set(0, start.data());
-    parameters->set(2, start.data());
+    const auto weight = numbers(kEmbedded * kOut, 3), table = numbers(kCategories * kSize, 4);
+    parameters->set(0, weight.data());
+    parameters->set(2, table.data());
     Executor executor(regression(micro_batch, row_tile, threads), parameters, gradient, 7);
     executor.set_update_rule({"adam_update", {true, false, true}, std::numeric_limits<double>::infinity(), clip_norm},
                              {m, v});
