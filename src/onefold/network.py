@@ -141,8 +141,15 @@ class Network:
         return ParameterView(self._state.parameters)
 
     @property
+    def weight_names(self) -> list[str]:
+        """Names of the weights of its dense layers, first to last."""
+        return [
+            f"{n}.weight" for n, _, _, layer in self._architecture.layers if layer.kind == "dense"
+        ]
+
+    @property
     def parameter_count(self) -> int:
-        """Number of weights and biases."""
+        """Number of weights, biases and numbers of embedded categories."""
         return sum(spec.matrix[0] * spec.matrix[1] for _, _, spec in self._architecture.parameters)
 
     def fingerprint(self) -> str:

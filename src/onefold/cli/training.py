@@ -15,7 +15,7 @@ from onefold.cli.recipe import Recipe
 from onefold.data import Target
 from onefold.network import Network
 from onefold.nn import losses
-from onefold.nn.layers import Dense, Dropout, Layer
+from onefold.nn.layers import Dense, Dropout, Embedding, Layer
 from onefold.nn.losses import CrossEntropy, Loss
 from onefold.train.callbacks import Callback, History
 
@@ -36,6 +36,8 @@ class Trained:
 def build(recipe: Recipe, prepared: Prepared) -> Network:
     """The network that a recipe describes for a table."""
     layers: list[Layer] = []
+    if codes := prepared.encoder.embeddings:
+        layers.append(Embedding(codes, recipe.embedding_size))
     for units in recipe.hidden:
         layers.append(Dense(units, recipe.activation))
         if recipe.dropout:

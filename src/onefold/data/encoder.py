@@ -19,6 +19,7 @@ from onefold.data.inputs import (
     CLASSES,
     Categorical,
     Clipped,
+    Coded,
     Date,
     Encoded,
     Inputs,
@@ -26,7 +27,14 @@ from onefold.data.inputs import (
     Quantile,
     Robust,
 )
-from onefold.data.statistics import MAX_CATEGORIES, ColumnFit, Numbers, number_text
+from onefold.data.statistics import (
+    LEAST_ROWS,
+    MAX_CATEGORIES,
+    MAX_EMBEDDED,
+    ColumnFit,
+    Numbers,
+    number_text,
+)
 
 SCALINGS = ("standard", "clipped", "robust", "quantile")
 _KNOTS = 129
@@ -38,7 +46,7 @@ class Encoder:
 
     Attributes
     ----------
-    columns : list of Numeric, Categorical or Date
+    columns : list of Numeric, Categorical, Coded or Date
     dropped : dict of str to str
         Columns left out, and why.
     notices : list of str
@@ -54,12 +62,22 @@ class Encoder:
         """Inputs of the network."""
         return sum(column.width for column in self.columns)
 
+    @property
+    def embeddings(self) -> dict[int, int]:
+        """The inputs that are codes, and how many categories each has; as `onefold.Embedding` takes them."""
+        found, place = {}, 0
+        for column in self.columns:
+            if isinstance(column, Coded):
+                found[place] = len(column.categories) + 1
+            place += column.width
+        return found
+
     def input_names(self) -> list[str]:
         """A name for every input of the network."""
         names: list[str] = []
         for column in self.columns:
             if isinstance(column, Categorical):
-                names += [f"{column.name}: {word}" for word in (*column.categories, "other")]
+                names += column.input_names()
             else:
                 names += [column.name]
                 names += [f"{column.name} ({i})" for i in range(2, column.width + 1)]
@@ -124,8 +142,14 @@ class EncoderFit:
         numbers are numbers; whole numbers from 0 or 1 up with three to five values are categories.
     scaling : {"standard", "clipped", "robust", "quantile"}, default "standard"
         Of numbers: `Numeric`, `Clipped`, `Robust` or `Quantile`.
-    max_categories : int, default 64
-        Of a column of more, the most frequent ones are kept; the others share a place.
+    max_categories : int, optional
+        Of a column of more, the most frequent ones are kept; the others share a place. By default 64, or
+        10,000 where columns may be embedded (`one_hot`).
+    one_hot : int, optional
+        A column of more categories than this, each of `least_rows` rows, becomes one input of codes for
+        an embedding (`Encoder.embeddings`). By default every category has an input.
+    least_rows : int, default 20
+        Rarer categories of such a column share a place.
 
     Raises
     ------
@@ -149,11 +173,18 @@ class EncoderFit:
         categorical: Sequence[str] = (),
         drop: Sequence[str] = (),
         scaling: str = "standard",
-        max_categories: int = MAX_CATEGORIES,
+        max_categories: int | None = None,
+        one_hot: int | None = None,
+        least_rows: int = LEAST_ROWS,
     ) -> None:
-        if max_categories < 1:
-            raise OptionError(f"max_categories is a number from 1 up, not {max_categories!r}")
-        self._max_categories = max_categories
+        if max_categories is None:
+            max_categories = MAX_CATEGORIES if one_hot is None else MAX_EMBEDDED
+        one_hot = max_categories if one_hot is None else one_hot
+        limits = {"max_categories": max_categories, "one_hot": one_hot, "least_rows": least_rows}
+        for option, value in limits.items():
+            if value < 1:
+                raise OptionError(f"{option} is a number from 1 up, not {value!r}")
+        self._max_categories, self._one_hot, self._least_rows = limits.values()
         if scaling not in SCALINGS:
             raise unknown("scaling", scaling, SCALINGS)
         self._scaling = scaling
@@ -189,12 +220,10 @@ class EncoderFit:
                 encoder.dropped[name] = why
                 continue
             fit = self._fits[name]
-            encoder.columns.append(self._encoded(name, fit))
-            if encoder.columns[-1].kind == "categorical" and fit.distinct > self._max_categories:
-                encoder.notices.append(
-                    f"{name} has {fit.distinct_text} categories; the {self._max_categories} most "
-                    "frequent are kept, the others share one place (--max-categories keeps more)"
-                )
+            column = self._encoded(name, fit)
+            encoder.columns.append(column)
+            if isinstance(column, Categorical) and fit.distinct > len(column.categories):
+                encoder.notices.append(self._kept(column, fit))
         encoder.notices += [f"{name} is left out: {why}" for name, why in encoder.dropped.items()]
         if not self._order:
             raise TableError("the table has no column besides the target")
@@ -204,6 +233,18 @@ class EncoderFit:
                 + "; ".join(f"{name}: {why}" for name, why in encoder.dropped.items())
             )
         return encoder
+
+    def _kept(self, column: Categorical, fit: ColumnFit) -> str:
+        """What is said of a column with rare categories."""
+        count = len(column.categories)
+        how = "--max-categories keeps more"
+        if count < self._max_categories:
+            coded = isinstance(column, Coded)
+            how = "--least-rows keeps rarer ones" if coded else "--one-hot keeps more"
+        return (
+            f"{column.name} has {fit.distinct_text} categories; the {count:,} most frequent are kept, "
+            f"the others share one place ({how})"
+        )
 
     def _reason(self, name: str) -> str:
         """Why a column is left out; empty when it is not."""
@@ -243,4 +284,9 @@ class EncoderFit:
             if fit.numbers.codes is not None and name not in self._numeric:
                 return Categorical(name, tuple(number_text(fit.numbers.codes)))
             return self._number(name, fit.numbers, indicator)
-        return Categorical(name, fit.categories(self._max_categories))
+        if fit.distinct > self._one_hot:
+            frequent = fit.frequent(self._max_categories, self._least_rows)
+            if len(frequent) > self._one_hot:
+                return Coded(name, frequent)
+        kept = fit.frequent(min(self._max_categories, self._one_hot))
+        return Categorical(name, tuple(sorted(kept)))

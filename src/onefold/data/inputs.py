@@ -151,10 +151,43 @@ class Categorical:
         words = number_text(distinct).tolist()
         return np.array([places.get(word, unseen) for word in words], np.int32)[rows]
 
+    def input_names(self) -> list[str]:
+        """A name for every input."""
+        return [f"{self.name}: {word}" for word in (*self.categories, "other")]
+
     def note(self) -> str:
         """In a few words, for people."""
         shown = ", ".join(self.categories[:4]) + (", ..." if len(self.categories) > 4 else "")
         return f"{len(self.categories)} categories: {shown}"
+
+
+@dataclass(frozen=True)
+class Coded(Categorical):
+    """A category as one input, its number, for an embedding: the most frequent one's is 0.
+
+    The last number, `len(categories)`, is for values that are missing or were not seen.
+    """
+
+    kind: str = "coded"
+
+    @property
+    def width(self) -> int:
+        """Inputs of the network."""
+        return 1
+
+    def encode(self, column: Column, first_row: int = 0) -> Inputs:
+        """The column as an input, shape (rows, 1)."""
+        return self.codes(column)[:, None].astype(np.float32)
+
+    def input_names(self) -> list[str]:
+        """A name for the input."""
+        return [self.name]
+
+    def note(self) -> str:
+        """In a few words, for people."""
+        return (
+            f"{len(self.categories):,} categories, embedded: {', '.join(self.categories[:4])}, ..."
+        )
 
 
 @dataclass(frozen=True)
@@ -206,9 +239,10 @@ class Date:
         )
 
 
-Encoded = Numeric | Categorical | Date  # Clipped, Robust and Quantile are Numeric
+#: Clipped, Robust and Quantile are Numeric, Coded is Categorical.
+Encoded = Numeric | Categorical | Date
 #: By the kind in a model file.
 CLASSES: dict[str, Any] = {
     "numeric": Numeric, "clipped": Clipped, "robust": Robust, "quantile": Quantile,
-    "categorical": Categorical, "date": Date,
+    "categorical": Categorical, "coded": Coded, "date": Date,
 }  # fmt: skip
