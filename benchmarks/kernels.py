@@ -34,6 +34,9 @@ PRODUCTS = [
 ]
 #: rows, width of everything else
 SHAPES = [(32, 64), (72, 256), (72, 1024), (72, 77), (72, 10)]
+#: rows, and sizes of the vectors that a column of 1,000 categories is embedded in
+EMBEDDINGS = [(32, 8), (72, 8), (72, 64), (512, 8)]
+CATEGORIES = 1_000
 #: elements of a parameter: in the first-level cache, in the second, in the last, in memory
 SIZES = [2_048, 65_536, 1 << 20, 16 << 20]
 STATES = {cls().kernel: len(cls().states) for cls in OPTIMIZERS.values()}
@@ -178,6 +181,29 @@ def copying(name, shape, rng, budget):
     return rows * width * size / spent / 1e9, "GB/s"
 
 
+def embedding(name, shape, rng, budget):
+    """Rows of one column of codes and their vectors; of `are_codes`, the codes alone."""
+    rows, size = shape
+    x = (aligned((rows, 16), np.float32), 16, 1)
+    x[0][:, 0] = rng.integers(0, CATEGORIES, rows)
+    codes = (x[0][:, 0].astype(np.int32), 1, 1)
+    (y,) = rows_of(shape, 1, rng)
+    panels = -(-size // PANEL)
+    table = (aligned((panels, CATEGORIES, PANEL), np.float32, rng), CATEGORIES, size)
+    ways = {
+        "embedding_forward": ([y, codes, x, table], [0, 1, 0, 0, CATEGORIES, size], 2),
+        "embedding_backward": ([y, x], [1, 0, 0, 1], 1),
+        "embedding_gradient": ([table, codes, y], [0, 0], 3),
+        "are_codes": ([(np.zeros((1, 1)), 1, 1), x], [0, CATEGORIES], 1 / size),
+    }
+    operands, numbers, moved = ways[name]
+    end = 1 if name == "are_codes" else CATEGORIES
+    spent = seconds(
+        name, operands, budget, rows=rows, numbers=numbers, end=end, panels=panels, resume=True
+    )
+    return rows * size * 4 * moved / spent / 1e9, "GB/s"
+
+
 def storage(name, elements, rng, budget):
     """Updates, norms and transpositions of a whole parameter."""
     if name == "transpose":
@@ -203,6 +229,8 @@ def family(name):
         return product, PRODUCTS
     if name == "transpose" or name == "squared_norm" or name.endswith("_update"):
         return storage, SIZES
+    if name.startswith("embedding_") or name == "are_codes":
+        return embedding, EMBEDDINGS
     if name in {
         cls().plan(outputs, labels, "linear").kernel
         for cls in LOSSES.values()
@@ -229,7 +257,8 @@ def main(given):
     rng = np.random.default_rng(0)
     budget = 0.01 if given.quick else 0.05
     peak = max(fma_peak(1)[0] for _ in range(3))
-    copies = {shape: copying("scatter", shape, rng, budget)[0] for shape in SHAPES}
+    copied = [*SHAPES, *EMBEDDINGS]
+    copies = {shape: copying("scatter", shape, rng, budget)[0] for shape in copied}
     side = {size: (size // 64, 64) for size in SIZES}
     copies |= {size: copying("scatter", side[size], rng, budget)[0] for size in SIZES}
     found, rows = [], []

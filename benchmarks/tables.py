@@ -74,7 +74,7 @@ def frames(columns, prepared):
     frame = {}
     for name, kind in used.items():
         column = columns[name]
-        if kind == "categorical":
+        if kind in ("categorical", "coded"):
             frame[name] = pd.Series(
                 ["missing" if c is None or c != c else str(c) for c in column.tolist()]
             )
@@ -83,7 +83,7 @@ def frames(columns, prepared):
         else:
             frame[name] = pd.to_numeric(pd.Series(column), errors="coerce")
     frame = pd.DataFrame(frame)
-    words = [name for name in frame if used[name] == "categorical"]
+    words = [name for name in frame if used[name] in ("categorical", "coded")]
     return frame, words
 
 

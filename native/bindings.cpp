@@ -78,6 +78,32 @@ static bool all_within(nb::ndarray<nb::ro, nb::ndim<2>, nb::device::cpu> array, 
     return within != 0;
 }
 
+// Whether columns of a float32 or float64 array (rows, columns) hold codes: whole numbers from 0 up. `limits`
+// are pairs: the column, and the number that its codes are below.
+static bool all_codes(nb::ndarray<nb::ro, nb::ndim<2>, nb::device::cpu> array,
+                      const std::vector<double>& limits) {
+    static const Kernel kernels[] = {find_kernel(kernel_table(), "are_codes", false),
+                                     find_kernel(kernel_table(), "are_codes", true)};
+    const bool is_double = array.dtype() == nb::dtype<double>();
+    if (!is_double && array.dtype() != nb::dtype<float>())
+        throw std::invalid_argument("the array must be float32 or float64");
+    const int64_t width = int64_t(array.shape(1));
+    if (width > 1 && array.stride(1) != 1) throw std::invalid_argument("the columns must stand side by side");
+    for (size_t i = 0; i < limits.size(); i += 2)
+        if (!(limits[i] >= 0 && limits[i] < double(width))) throw std::invalid_argument("no such column");
+    double all = 0;
+    Call call;
+    call.operand[0].data = &all;
+    call.operand[1] = {const_cast<void*>(array.data()), array.stride(0), width};
+    call.rows = int64_t(array.shape(0));
+    call.numbers = limits.data();
+    call.end = int64_t(limits.size() / 2);
+    nb::gil_scoped_release released;
+    const FloatEnvironment environment;
+    kernels[is_double](call);
+    return all != 0;
+}
+
 // A 2-d array whose columns stand side by side, as a source of the given gather kernel.
 static Source source(const ConstArray& array, const char* gather_or_null) {
     if (array.ndim() != 2 || (array.shape(1) > 1 && array.stride(1) != 1))
@@ -357,6 +383,7 @@ NB_MODULE(_core, m) {
     m.def("window_bytes", &RowWindow::bytes, "window_rows"_a, "row_bytes"_a, "file_rows"_a, "ordered"_a,
           "threads"_a);
     m.def("all_within", &all_within, "array"_a, "limit"_a);
+    m.def("all_codes", &all_codes, "array"_a, "limits"_a);
     m.def("run_kernel", &run_kernel, "name"_a, "dtype"_a, "level"_a, "operands"_a, "rows"_a,
           "first_row"_a = 0, "numbers"_a = std::vector<double>{}, "seed"_a = 0, "update"_a = 0, "begin"_a = 0,
           "end"_a = 0, "panels"_a = 1, "resume"_a = false, "repeat"_a = 1);

@@ -17,6 +17,7 @@ constexpr double kOperationsPerThread = 1e6;
 // A block of the gradient that one task continues: from 2 to 80 microseconds of one core.
 constexpr double kOperationsPerTask = 4e5, kMostOperationsPerTask = 2e7;
 constexpr int kTasksPerThread = 8;
+constexpr double kOperationsPerElement = 20;  // of an update
 // Blocks begin at multiples of 96 panel rows: whole register tiles (12 or 6 rows), whole panels of
 // the transposed copy (32 rows).
 constexpr int64_t kBlockRows = 96, kMostBlockRows = 192;
@@ -57,7 +58,9 @@ void Executor::bind() {
             if (stage.kind != StageKind::columns) continue;
             column_cost_ += operation.cost;
             const Matrix& matrix = gradient_->matrices()[size_t(operation.operands[0].index)];
-            const auto [rows, panels] = block_of(matrix, operation.cost * double(program_.micro_batch));
+            const auto [rows, panels] = operation.kernel == "embedding_gradient"
+                                            ? looked_up_block_of(matrix)
+                                            : block_of(matrix, operation.cost * double(program_.micro_batch));
             for (int64_t i = 0; i < matrix.rows; i += rows)
                 for (int64_t p = 0; p < matrix.panels(); p += panels)
                     tasks.push_back({&operation, kernel, p * matrix.rows + i,
@@ -87,6 +90,13 @@ std::pair<int64_t, int64_t> Executor::block_of(const Matrix& matrix, double oper
     const int64_t rows =
         std::min(blocks_of(std::min(panel_rows, kMostBlockRows), kBlockRows) * kBlockRows, matrix.rows);
     return {rows, blocks_of(panel_rows, rows)};
+}
+
+// Every block of an embedding's gradient reads the codes of all rows: as few as keep the threads busy, though
+// the first ones, of the most frequent categories perhaps, take longer.
+std::pair<int64_t, int64_t> Executor::looked_up_block_of(const Matrix& matrix) const {
+    const int64_t blocks = program_.threads == 1 ? 1 : 2 * program_.threads;
+    return {std::min(matrix.rows, std::max(blocks_of(matrix.rows, blocks), kBlockRows)), matrix.panels()};
 }
 
 int64_t Executor::bytes() const {
@@ -235,22 +245,24 @@ void Executor::row_stage(size_t stage, int64_t first, int64_t rows) {
 
 void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
     const auto& tasks = column_tasks_[stage];
-    ThreadPool::shared().run(
-        threads_for(column_cost_ * double(rows)), int64_t(tasks.size()), [&](int64_t number, int worker) {
-            const Task& task = tasks[size_t(number)];
-            Call call = make_call(*task.operation, 0, 0, worker);
-            call.rows = rows;
-            call.begin = task.begin;
-            call.end = task.end;
-            call.panels = task.panels;
-            call.resume = started_;
-            run_kernel(task.kernel, call, task.operation->kernel, worker);
-            if (!fuse) return;
-            const int parameter = task.operation->operands[0].index;
-            const int64_t rows = parameters_->matrices()[size_t(parameter)].rows;
-            for (int64_t p = 0; p < task.panels; ++p)
-                update_block(parameter, task.begin + p * rows, task.end + p * rows, worker);
-        });
+    // A look-up is little work for each row, and the update of its table is much.
+    const double update = fuse ? kOperationsPerElement * double(parameters_->elements()) : 0;
+    const int threads = threads_for(std::max(column_cost_ * double(rows), update));
+    ThreadPool::shared().run(threads, int64_t(tasks.size()), [&](int64_t number, int worker) {
+        const Task& task = tasks[size_t(number)];
+        Call call = make_call(*task.operation, 0, 0, worker);
+        call.rows = rows;
+        call.begin = task.begin;
+        call.end = task.end;
+        call.panels = task.panels;
+        call.resume = started_;
+        run_kernel(task.kernel, call, task.operation->kernel, worker);
+        if (!fuse) return;
+        const int parameter = task.operation->operands[0].index;
+        const int64_t height = parameters_->matrices()[size_t(parameter)].rows;
+        for (int64_t p = 0; p < task.panels; ++p)
+            update_block(parameter, task.begin + p * height, task.end + p * height, worker);
+    });
 }
 
 void Executor::host_stage(size_t stage, int64_t rows) {
@@ -408,8 +420,8 @@ bool Executor::update_stage(const double* scalars, int64_t scalar_count) {
         if (norm > rule_.clip_norm) factor = rule_.clip_norm / norm;
     }
     prepare_update(scalars, scalar_count, factor);
-    ThreadPool::shared().run(threads_for(20.0 * double(parameters_->elements())), int64_t(blocks_.size()),
-                             [&](int64_t number, int worker) {
+    ThreadPool::shared().run(threads_for(kOperationsPerElement * double(parameters_->elements())),
+                             int64_t(blocks_.size()), [&](int64_t number, int worker) {
                                  const Block& block = blocks_[size_t(number)];
                                  update_block(block.parameter, block.begin, block.end, worker);
                              });

@@ -130,6 +130,7 @@ private:
     void run_kernel(Kernel kernel, const Call& call, const std::string& name, int worker);
     void bind();
     std::pair<int64_t, int64_t> block_of(const Matrix& matrix, double operations) const;
+    std::pair<int64_t, int64_t> looked_up_block_of(const Matrix& matrix) const;
     void set_data(const Data& data, bool continued = false);
     const Source& source_of(int external) const;
     Operand resolve(const Reference& reference, int64_t first, int64_t row, int worker) const;

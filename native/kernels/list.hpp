@@ -5,6 +5,7 @@
 #include "math.hpp"
 
 #include "activations.hpp"
+#include "embedding.hpp"
 #include "gather.hpp"
 #include "narrow.hpp"
 
@@ -24,9 +25,9 @@ namespace onefold {
 KernelTable ONEFOLD_TABLE(ONEFOLD_LEVEL)() {
     static const KernelEntry entries[] = {
         ONEFOLD_MATH_KERNELS(ONEFOLD_ENTRY) ONEFOLD_ACTIVATION_KERNELS(ONEFOLD_ENTRY)
-            ONEFOLD_GATHER_KERNELS(ONEFOLD_ENTRY) ONEFOLD_LINEAR_KERNELS(ONEFOLD_ENTRY)
-                ONEFOLD_LOSS_KERNELS(ONEFOLD_ENTRY) ONEFOLD_OPTIMIZER_KERNELS(ONEFOLD_ENTRY)
-                    ONEFOLD_RANDOM_KERNELS(ONEFOLD_ENTRY)};
+            ONEFOLD_EMBEDDING_KERNELS(ONEFOLD_ENTRY) ONEFOLD_GATHER_KERNELS(ONEFOLD_ENTRY)
+                ONEFOLD_LINEAR_KERNELS(ONEFOLD_ENTRY) ONEFOLD_LOSS_KERNELS(ONEFOLD_ENTRY)
+                    ONEFOLD_OPTIMIZER_KERNELS(ONEFOLD_ENTRY) ONEFOLD_RANDOM_KERNELS(ONEFOLD_ENTRY)};
     return {ONEFOLD_NAME(ONEFOLD_LEVEL), entries, sizeof entries / sizeof *entries};
 }
 

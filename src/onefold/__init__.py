@@ -19,7 +19,7 @@ from onefold._errors import (
 from onefold.model_file import load
 from onefold.network import Network
 from onefold.nn import initializers, losses
-from onefold.nn.layers import Activation, Dense, Dropout, Layer
+from onefold.nn.layers import Activation, Dense, Dropout, Embedding, Layer
 from onefold.nn.losses import CrossEntropy, CustomLoss, Gamma, Huber, Loss, Poisson, Quantile
 from onefold.optim import (
     SGD,
@@ -66,6 +66,7 @@ __all__ = [
     "DivergedError",
     "Dropout",
     "DtypeError",
+    "Embedding",
     "Gamma",
     "History",
     "Huber",

@@ -82,6 +82,11 @@ def _check_size(config: Mapping[str, Any], elements: int) -> None:
     width = int(config["inputs"])
     needed = 0
     for layer in config["layers"]:
+        if layer.get("kind") == "embedding":
+            sizes = [int(size) for size in layer["sizes"]]
+            counts = [int(count) for _, count in layer["categories"]]
+            needed += sum(n * size for n, size in zip(counts, sizes, strict=True))
+            width += sum(sizes) - len(sizes)
         if layer.get("kind") == "dense":
             needed += width * int(layer["units"])
             width = int(layer["units"])

@@ -141,8 +141,15 @@ class Network:
         return ParameterView(self._state.parameters)
 
     @property
+    def weight_names(self) -> list[str]:
+        """Names of the weights of its dense layers, first to last."""
+        return [
+            f"{n}.weight" for n, _, _, layer in self._architecture.layers if layer.kind == "dense"
+        ]
+
+    @property
     def parameter_count(self) -> int:
-        """Number of weights and biases."""
+        """Number of weights, biases and numbers of embedded categories."""
         return sum(spec.matrix[0] * spec.matrix[1] for _, _, spec in self._architecture.parameters)
 
     def fingerprint(self) -> str:
@@ -507,7 +514,8 @@ class Network:
         return self._forward(X, self._link, threads)
 
     def _forward(self, X: ArrayLike, link: str | None, threads: int | None) -> Array:
-        x = arrays.inputs(X, self.inputs, self._first_layer, self._dtype)
+        codes = self._architecture.codes
+        x = arrays.inputs(X, self.inputs, self._first_layer, self._dtype, codes=codes)
         predictor = self._predictors.get((link, threads))
         if predictor is None:
             predictor = self._predictor(link, threads)

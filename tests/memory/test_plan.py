@@ -21,8 +21,12 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["optimizer"])
 @pytest.mark.parametrize("micro_batch", [1, 50, 300])
-def test_the_plan_counts_what_is_allocated(make_net, case, micro_batch):
+@pytest.mark.parametrize("embedded", [False, True])
+def test_the_plan_counts_what_is_allocated(make_net, case, micro_batch, embedded):
     net = make_net(case["dtype"])
+    if embedded:
+        layers = [of.Embedding({3: 900, 0: 40}, {3: 5, 0: 40}), *net.layers]
+        net = of.Network(layers, inputs=13, dtype=case["dtype"])
     optimizer = of.optim.get(case["optimizer"], clip_global_norm=case.get("clipped"))
     plan = net.plan(
         batch_size=300, micro_batch=micro_batch, loss="cross_entropy", optimizer=optimizer,

@@ -23,6 +23,7 @@ using namespace onefold;
 namespace {
 
 constexpr int64_t kIn = 37, kOut = 35, kRows = 203;
+constexpr int64_t kCategories = 300, kSize = 9, kEmbedded = kIn - 1 + kSize;  // of the last column of x
 
 // Every task runs once, with a worker below the number of threads; several callers at a time.
 void test_thread_pool() {
@@ -46,7 +47,7 @@ void test_thread_pool() {
     own.run(3, 50, [](int64_t, int) {});
 }
 
-// z = x W + b under the mean squared error.
+// z = e W + b under the mean squared error, where e is x with its last column embedded.
 Program regression(int64_t micro_batch, int64_t row_tile, int threads) {
     Program program;
     int64_t whole = 0, tile = 0;
@@ -57,26 +58,35 @@ Program regression(int64_t micro_batch, int64_t row_tile, int threads) {
         program.buffers.push_back(b);
         return Reference{Place::buffer, int(program.buffers.size()) - 1};
     };
-    const Reference x = buffer(true, kIn, 4), z = buffer(true, kOut, 4), loss = buffer(true, 1, 8);
+    const Reference e = buffer(true, kEmbedded, 4), z = buffer(true, kOut, 4), loss = buffer(true, 1, 8);
+    const Reference codes = buffer(true, 1, 4), de = buffer(true, kEmbedded, 4), x = buffer(false, kIn, 4);
     const Reference y = buffer(false, kOut, 4), none{};
-    const Reference W{Place::parameter, 0}, b{Place::parameter, 1};
-    auto operation = [](const char* kernel, std::vector<Reference> operands, double cost) {
+    const Reference W{Place::parameter, 0}, b{Place::parameter, 1}, E{Place::parameter, 2};
+    const double runs[] = {1, 0, 0, kIn - 1};
+    std::vector<double> embedded(runs, runs + 4);
+    for (double n : {1, int(kIn) - 1, int(kIn) - 1, int(kCategories), int(kSize)}) embedded.push_back(n);
+    auto operation = [](const char* kernel, std::vector<Reference> operands, double cost,
+                        std::vector<double> attributes = {}) {
         Operation o;
         o.kernel = kernel;
         o.operands = std::move(operands);
         o.cost = cost;
+        o.numbers = std::move(attributes);
         return o;
     };
     Stage rows{StageKind::rows,
                {operation("gather", {x, {Place::external, kInputs}}, 1),
-                operation("linear_forward", {z, x, W, b}, 1e6),  // dear enough for every thread
+                operation("embedding_forward", {e, codes, x, E}, 1, embedded),
+                operation("linear_forward", {z, e, W, b}, 1e6),  // dear enough for every thread
                 operation("gather", {y, {Place::external, kTargets}}, 1),
-                operation("squared_error", {loss, z, z, y, none}, 1)}};
+                operation("squared_error", {loss, z, z, y, none}, 1),
+                operation("linear_backward", {de, z, {Place::transposed, 0}, none}, 1)}};
     Stage columns{StageKind::columns,
-                  {operation("weight_gradient", {{Place::gradient, 0}, x, z}, 1e6),
+                  {operation("weight_gradient", {{Place::gradient, 0}, e, z}, 1e6),
+                   operation("embedding_gradient", {{Place::gradient, 2}, codes, de}, 1, {0, double(kIn - 1)}),
                    operation("bias_gradient", {{Place::gradient, 1}, z}, 1)}};
     program.stages = {rows, columns};
-    program.transposed = {true, false};
+    program.transposed = {true, false, false};
     program.loss_buffer = loss.index;
     program.micro_batch = micro_batch;
     program.row_tile = row_tile;
@@ -96,15 +106,18 @@ std::vector<float> numbers(int64_t count, uint32_t seed) {
 }
 
 std::vector<float> train(int64_t micro_batch, int64_t row_tile, int threads, double clip_norm, bool by_hand) {
-    const std::vector<std::pair<int64_t, int64_t>> shapes{{kIn, kOut}, {1, kOut}};
+    const std::vector<std::pair<int64_t, int64_t>> shapes{{kEmbedded, kOut}, {1, kOut}, {kCategories, kSize}};
     auto parameters = std::make_shared<Store>(shapes, false), gradient = std::make_shared<Store>(shapes, false);
     auto m = std::make_shared<Store>(shapes, false), v = std::make_shared<Store>(shapes, false);
-    const auto start = numbers(kIn * kOut, 3);
-    parameters->set(0, start.data());
+    const auto weight = numbers(kEmbedded * kOut, 3), table = numbers(kCategories * kSize, 4);
+    parameters->set(0, weight.data());
+    parameters->set(2, table.data());
     Executor executor(regression(micro_batch, row_tile, threads), parameters, gradient, 7);
-    executor.set_update_rule({"adam_update", {true, false}, std::numeric_limits<double>::infinity(), clip_norm},
+    executor.set_update_rule({"adam_update", {true, false, true}, std::numeric_limits<double>::infinity(), clip_norm},
                              {m, v});
-    const auto x = numbers(kRows * kIn, 1), y = numbers(kRows * kOut, 2);
+    auto x = numbers(kRows * kIn, 1);
+    const auto y = numbers(kRows * kOut, 2);
+    for (int64_t r = 0; r < kRows; ++r) x[size_t(r * kIn + kIn - 1)] = float(r * r % kCategories);
     std::vector<uint32_t> order(kRows);
     for (size_t i = 0; i < order.size(); ++i) order[i] = uint32_t(i * 64 % kRows);
     const double scalars[] = {0.01, 0.1, 0.9, 0.999, 1e-8, 0.1, 1.0};
@@ -131,16 +144,17 @@ std::vector<float> train(int64_t micro_batch, int64_t row_tile, int threads, dou
             CHECK(totals.weight == double(kRows) && std::isfinite(totals.loss));
         }
     }
-    std::vector<float> out(size_t(kIn * kOut + kOut));
+    std::vector<float> out(size_t(kEmbedded * kOut + kOut + kCategories * kSize));
     parameters->get(0, out.data());
-    parameters->get(1, out.data() + kIn * kOut);
+    parameters->get(1, out.data() + kEmbedded * kOut);
+    parameters->get(2, out.data() + kEmbedded * kOut + kOut);
     return out;
 }
 
 void test_any_cut() {
     for (const double clip_norm : {std::numeric_limits<double>::infinity(), 0.01}) {
         const auto whole = train(kRows, 48, 1, clip_norm, false);
-        CHECK(whole != numbers(kIn * kOut + kOut, 3));
+        CHECK(whole != numbers(int64_t(whole.size()), 3));
         for (const int64_t micro_batch : {int64_t(1), int64_t(7), int64_t(100), kRows})
             for (const int threads : {1, 2, 5})
                 for (const bool by_hand : {false, true})

@@ -115,6 +115,16 @@ def _options(
     max_categories: Annotated[
         int, typer.Option(help="Of a column; rarer ones share the place of unseen values.")
     ] = _DEFAULT.max_categories,
+    one_hot: Annotated[
+        int,
+        typer.Option(help="Columns of so many categories have an input each; more are embedded."),
+    ] = _DEFAULT.one_hot,
+    least_rows: Annotated[
+        int, typer.Option(help="Of an embedded category; rarer ones share a place.")
+    ] = _DEFAULT.least_rows,
+    embedding_size: Annotated[
+        int, typer.Option(help="Length of the vector of an embedded category.")
+    ] = _DEFAULT.embedding_size,
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="Leave a column out.")
     ] = None,
@@ -163,6 +173,9 @@ def _options(
         class_weight=class_weight,
         scaling=scaling,
         max_categories=max_categories,
+        one_hot=one_hot,
+        least_rows=least_rows,
+        embedding_size=embedding_size,
         drop=tuple(drop or ()),
         numeric=tuple(numeric or ()),
         categorical=tuple(categorical or ()),

@@ -166,11 +166,10 @@ def inspected(loaded: Loaded, path: Path) -> None:
     """What is in a model file."""
     network, record = loaded.network, loaded.record
     synapses = neurons = 0
-    for name in network.parameters:
+    for name in network.weight_names:
         shape = network.parameters[name].shape
-        if len(shape) == 2:
-            synapses += shape[0] * shape[1]
-            neurons += shape[1]
+        synapses += shape[0] * shape[1]
+        neurons += shape[1]
     print(network.summary())
     print(f"{network.inputs} inputs, {neurons:,} neurons, {synapses:,} synapses")
     plan = network.plan(batch_size=loaded.recipe.batch_size, optimizer=loaded.recipe.optimizer)

@@ -262,7 +262,8 @@ def _learn(
     kinds = {name: kind for name, kind in table.kinds.items() if name not in left_out}
     fit = data.EncoderFit(
         kinds, numeric=recipe.numeric, categorical=recipe.categorical, drop=recipe.drop,
-        scaling=recipe.scaling, max_categories=recipe.max_categories,
+        scaling=recipe.scaling, max_categories=recipe.max_categories, one_hot=recipe.one_hot,
+        least_rows=recipe.least_rows,
     )  # fmt: skip
     groups = _groups(table, list(kinds), memory)
     total = len(groups) * (int(rows[-1]) + 1)

@@ -9,6 +9,7 @@ from typing import Any
 from onefold import data
 from onefold._errors import OptionError, unknown
 from onefold.data.configuration import build
+from onefold.data.statistics import LEAST_ROWS, MAX_CATEGORIES, MAX_EMBEDDED
 from onefold.train.budget import parse_size
 
 
@@ -46,7 +47,10 @@ class Recipe:
     split_column: str | None = None
     class_weight: str | None = None
     scaling: str = "clipped"
-    max_categories: int = 64
+    max_categories: int = MAX_EMBEDDED
+    one_hot: int = MAX_CATEGORIES
+    least_rows: int = LEAST_ROWS
+    embedding_size: int = 8
     drop: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()

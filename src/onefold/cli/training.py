@@ -15,7 +15,7 @@ from onefold.cli.recipe import Recipe
 from onefold.data import Target
 from onefold.network import Network
 from onefold.nn import losses
-from onefold.nn.layers import Dense, Dropout, Layer
+from onefold.nn.layers import Dense, Dropout, Embedding, Layer
 from onefold.nn.losses import CrossEntropy, Loss
 from onefold.train.callbacks import Callback, History
 
@@ -73,6 +73,7 @@ def check(recipe: Recipe) -> None:
         An unknown activation, optimizer, schedule or loss, or a value outside its range.
     """
     _hidden(recipe)
+    Embedding({0: 2}, recipe.embedding_size)
     _optimizer(recipe)
     if recipe.loss is not None:
         losses.get(recipe.loss)
@@ -81,6 +82,8 @@ def check(recipe: Recipe) -> None:
 def build(recipe: Recipe, prepared: Prepared) -> Network:
     """The network that a recipe describes for a table."""
     layers = [*_hidden(recipe), Dense(prepared.target.outputs)]
+    if codes := prepared.encoder.embeddings:
+        layers.insert(0, Embedding(codes, recipe.embedding_size))
     return Network(layers, inputs=prepared.encoder.width, seed=recipe.seed)
 
 

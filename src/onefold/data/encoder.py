@@ -6,237 +6,38 @@ machine can be seen in the encoder's bits.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from onefold import _native
 from onefold._errors import OptionError, TableError, nearest, unknown
-from onefold.data.columns import Chunk, Column, readable
+from onefold.data.columns import Chunk
 from onefold.data.configuration import build
+from onefold.data.inputs import (
+    CLASSES,
+    Categorical,
+    Clipped,
+    Coded,
+    Date,
+    Encoded,
+    Inputs,
+    Numeric,
+    Quantile,
+    Robust,
+    check_numbers,
+)
 from onefold.data.statistics import (
+    LEAST_ROWS,
     MAX_CATEGORIES,
+    MAX_EMBEDDED,
     ColumnFit,
     Numbers,
     number_text,
-    parse_dates,
-    parse_numbers,
 )
 
-Inputs = NDArray[np.float32]
-_DAY = 86_400e6  # microseconds
-_YEAR = 365.2425 * _DAY
-
-
-@dataclass(frozen=True)
-class Numeric:
-    """A number: standardised; a missing one becomes the median, and says so in a column of its own.
-
-    The indicator is there when a value was missing in training.
-    """
-
-    name: str
-    mean: float
-    scale: float
-    median: float
-    indicator: bool
-    kind: str = "numeric"
-    word: ClassVar[str] = "numeric"  # for people, whatever the scaling
-
-    @property
-    def width(self) -> int:
-        """Inputs of the network."""
-        return 2 if self.indicator else 1
-
-    def encode(self, column: Column, first_row: int = 0) -> Inputs:
-        """The column as inputs, shape (rows, width); `first_row` is for messages."""
-        values = parse_numbers(self.name, column, first_row)
-        missing = np.isnan(values)
-        infinite = np.isinf(values)
-        if infinite.any():
-            row = int(np.argmax(infinite))
-            raise TableError(
-                f"column {self.name!r} holds '{values[row]}' in data row {first_row + row + 1}"
-            )
-        out = np.empty((len(values), self.width), np.float32)
-        out[:, 0] = self._scaled(np.where(missing, self.median, values))
-        if self.indicator:
-            out[:, 1] = missing
-        return out
-
-    def _scaled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (values - self.mean) / self.scale
-
-    def note(self) -> str:
-        """In a few words, for people."""
-        return f"{self._measures()}{', missing ones marked' if self.indicator else ''}"
-
-    def _measures(self) -> str:
-        return f"mean {readable(self.mean)}, deviation {readable(self.scale)}"
-
-
-@dataclass(frozen=True)
-class Clipped(Numeric):
-    """A number, standardised and smoothly kept within ±3, so that no outlier rules the network.
-
-    `x / sqrt(1 + (x / 3)^2)`, after RealMLP (Holzmueller et al. 2024).
-    """
-
-    kind: str = "clipped"
-
-    def _scaled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        x = super()._scaled(values)
-        return x / np.sqrt(1 + (x / 3) * (x / 3))
-
-
-@dataclass(frozen=True)
-class Robust(Clipped):
-    """A number less its median, divided by its interquartile range, smoothly kept within ±3.
-
-    `mean` and `scale` hold the median and the range; where the quartiles are equal, half the distance
-    of the extremes.
-    """
-
-    kind: str = "robust"
-
-    def _measures(self) -> str:
-        return f"median {readable(self.mean)}, interquartile range {readable(self.scale)}"
-
-
-@dataclass(frozen=True)
-class Quantile(Numeric):
-    """A number by its rank among the training rows, from -sqrt(3) to sqrt(3): variance one.
-
-    `knots` are quantiles at even shares; between two of them the rank is linear.
-    """
-
-    knots: tuple[float, ...] = ()
-    kind: str = "quantile"
-
-    def _scaled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        knots = np.array(self.knots)
-        low = np.searchsorted(knots, values, side="left")
-        high = np.searchsorted(knots, values, side="right")
-        # Of a value that fills several knots, the middle; between two knots, in proportion.
-        left = np.clip(low - 1, 0, len(knots) - 2)
-        gap = knots[left + 1] - knots[left]
-        part = np.clip((values - knots[left]) / np.where(gap > 0, gap, 1), 0, 1)
-        rank = np.where(high > low, (low + high - 1) / 2, left + part)
-        return (2 * (rank / (len(knots) - 1)) - 1) * math.sqrt(3)
-
-    def _measures(self) -> str:
-        return f"rank, from {readable(self.knots[0])} to {readable(self.knots[-1])}"
-
-
-@dataclass(frozen=True)
-class Categorical:
-    """A category: one input for each, and one for values that are missing or were not seen."""
-
-    name: str
-    categories: tuple[str, ...]
-    kind: str = "categorical"
-    word: ClassVar[str] = "categorical"
-
-    @property
-    def width(self) -> int:
-        """Inputs of the network."""
-        return len(self.categories) + 1
-
-    def encode(self, column: Column, first_row: int = 0) -> Inputs:
-        """The column as inputs, shape (rows, width)."""
-        found = self.codes(column)
-        out = np.zeros((len(column), self.width), dtype=np.float32)
-        out[np.arange(len(column)), found] = 1
-        return out
-
-    def codes(self, column: Column) -> NDArray[np.int32]:
-        """Numbers of the categories, shape (rows,); the last one for what is missing or unseen."""
-        places = {category: place for place, category in enumerate(self.categories)}
-        unseen = len(self.categories)
-        if column.dtype == object:
-            return np.array([places.get(cell, unseen) for cell in column.tolist()], np.int32)
-        # Each different number is looked up once.
-        distinct, rows = np.unique(column, return_inverse=True)
-        words = number_text(distinct).tolist()
-        return np.array([places.get(word, unseen) for word in words], np.int32)[rows]
-
-    def note(self) -> str:
-        """In a few words, for people."""
-        shown = ", ".join(self.categories[:4]) + (", ..." if len(self.categories) > 4 else "")
-        return f"{len(self.categories)} categories: {shown}"
-
-
-@dataclass(frozen=True)
-class Date:
-    """A date: where it lies in time, standardised, and its places in the year, the week and the day.
-
-    A place in a cycle is a sine and a cosine; the day's is there when the dates have times.
-    """
-
-    name: str
-    mean: float
-    scale: float
-    has_times: bool
-    indicator: bool
-    kind: str = "date"
-    word: ClassVar[str] = "date"
-
-    @property
-    def width(self) -> int:
-        """Inputs of the network."""
-        return 5 + 2 * self.has_times + self.indicator
-
-    def encode(self, column: Column, first_row: int = 0) -> Inputs:
-        """The column as inputs, shape (rows, width); `first_row` is for messages."""
-        values = parse_dates(self.name, column, first_row) if column.dtype == object else column
-        missing = np.isnan(values)
-        values = np.where(missing, self.mean, values)
-        out = np.zeros((len(values), self.width), np.float32)
-        out[:, 0] = (values - self.mean) / self.scale
-        # 1970-01-01 was a Thursday: the week's cycle begins three days before.
-        cycles = [values / _YEAR, (values / _DAY + 3) / 7]
-        if self.has_times:
-            cycles.append(values / _DAY)
-        for place, cycle in enumerate(cycles):
-            turn = 2 * (cycle - np.floor(cycle))
-            out[:, 1 + 2 * place] = _native.elementwise("sinpi", turn)
-            out[:, 2 + 2 * place] = _native.elementwise("cospi", turn)
-        out[missing, 1:] = 0
-        if self.indicator:
-            out[:, -1] = missing
-        return out
-
-    def note(self) -> str:
-        """In a few words, for people."""
-        parts = "year, week and day" if self.has_times else "year and week"
-        middle = np.datetime64(int(self.mean), "us").astype("datetime64[D]")
-        return f"around {middle}, places in the {parts}" + (
-            ", missing ones marked" if self.indicator else ""
-        )
-
-
-def _check_numbers(column: Encoded) -> None:
-    """Refuse what does not come from learning: scales of zero, infinite moments, knots in disorder."""
-    if isinstance(column, Categorical):
-        return
-    known = [column.mean, column.scale]
-    if isinstance(column, Numeric):
-        known.append(column.median)
-    knots = np.array(column.knots) if isinstance(column, Quantile) else np.arange(2.0)
-    finite = np.isfinite(known).all() and np.isfinite(knots).all()
-    if not finite or column.scale <= 0 or len(knots) < 2 or (np.diff(knots) < 0).any():
-        raise ValueError(f"column {column.name!r} has numbers that no table gives")
-
-
-Encoded = Numeric | Categorical | Date  # Clipped, Robust and Quantile are Numeric
-_CLASSES: dict[str, Any] = {
-    "numeric": Numeric, "clipped": Clipped, "robust": Robust, "quantile": Quantile,
-    "categorical": Categorical, "date": Date,
-}  # fmt: skip
 SCALINGS = ("standard", "clipped", "robust", "quantile")
 _KNOTS = 129
 
@@ -247,7 +48,7 @@ class Encoder:
 
     Attributes
     ----------
-    columns : list of Numeric, Categorical or Date
+    columns : list of Numeric, Categorical, Coded or Date
     dropped : dict of str to str
         Columns left out, and why.
     notices : list of str
@@ -263,12 +64,22 @@ class Encoder:
         """Inputs of the network."""
         return sum(column.width for column in self.columns)
 
+    @property
+    def embeddings(self) -> dict[int, int]:
+        """The inputs that are codes, and how many categories each has; as `onefold.Embedding` takes them."""
+        found, place = {}, 0
+        for column in self.columns:
+            if isinstance(column, Coded):
+                found[place] = len(column.categories) + 1
+            place += column.width
+        return found
+
     def input_names(self) -> list[str]:
         """A name for every input of the network."""
         names: list[str] = []
         for column in self.columns:
             if isinstance(column, Categorical):
-                names += [f"{column.name}: {word}" for word in (*column.categories, "other")]
+                names += column.input_names()
                 continue
             names += [column.name]
             names += [f"{column.name} ({i})" for i in range(2, column.width + 1 - column.indicator)]
@@ -327,10 +138,10 @@ class Encoder:
         columns: list[Encoded] = []
         for given in config["columns"]:
             kind = given.get("kind") if isinstance(given, Mapping) else None
-            if not isinstance(kind, str) or kind not in _CLASSES:
+            if not isinstance(kind, str) or kind not in CLASSES:
                 raise ValueError(f"there is no column of the kind {kind!r:.60}")
-            columns.append(build(_CLASSES[kind], given))
-            _check_numbers(columns[-1])
+            columns.append(build(CLASSES[kind], given))
+            check_numbers(columns[-1])
         if len({column.name for column in columns}) < max(1, len(columns)):
             raise ValueError("two columns have the same name, or there is none")
         dropped = {str(name): str(why) for name, why in dict(config["dropped"]).items()}
@@ -349,8 +160,14 @@ class EncoderFit:
         numbers are numbers; whole numbers from 0 or 1 up with three to five values are categories.
     scaling : {"standard", "clipped", "robust", "quantile"}, default "standard"
         Of numbers: `Numeric`, `Clipped`, `Robust` or `Quantile`.
-    max_categories : int, default 64
-        Of a column of more, the most frequent ones are kept; the others share a place.
+    max_categories : int, optional
+        Of a column of more, the most frequent ones are kept; the others share a place. By default 64, or
+        10,000 where columns may be embedded (`one_hot`).
+    one_hot : int, optional
+        A column of more categories than this, each of `least_rows` rows, becomes one input of codes for
+        an embedding (`Encoder.embeddings`). By default every category has an input.
+    least_rows : int, default 20
+        Rarer categories of such a column share a place.
 
     Raises
     ------
@@ -374,11 +191,18 @@ class EncoderFit:
         categorical: Sequence[str] = (),
         drop: Sequence[str] = (),
         scaling: str = "standard",
-        max_categories: int = MAX_CATEGORIES,
+        max_categories: int | None = None,
+        one_hot: int | None = None,
+        least_rows: int = LEAST_ROWS,
     ) -> None:
-        if max_categories < 1:
-            raise OptionError(f"max_categories is a number from 1 up, not {max_categories!r}")
-        self._max_categories = max_categories
+        if max_categories is None:
+            max_categories = MAX_CATEGORIES if one_hot is None else MAX_EMBEDDED
+        one_hot = max_categories if one_hot is None else one_hot
+        limits = {"max_categories": max_categories, "one_hot": one_hot, "least_rows": least_rows}
+        for option, value in limits.items():
+            if value < 1:
+                raise OptionError(f"{option} is a number from 1 up, not {value!r}")
+        self._max_categories, self._one_hot, self._least_rows = limits.values()
         if scaling not in SCALINGS:
             raise unknown("scaling", scaling, SCALINGS)
         self._scaling = scaling
@@ -427,12 +251,10 @@ class EncoderFit:
                 encoder.dropped[name] = why
                 continue
             fit = self._fits[name]
-            encoder.columns.append(self._encoded(name, fit))
-            if encoder.columns[-1].kind == "categorical" and fit.distinct > self._max_categories:
-                encoder.notices.append(
-                    f"{name} has {fit.distinct_text} categories; the {self._max_categories} most "
-                    "frequent are kept, the others share one place (--max-categories keeps more)"
-                )
+            column = self._encoded(name, fit)
+            encoder.columns.append(column)
+            if isinstance(column, Categorical) and fit.distinct > len(column.categories):
+                encoder.notices.append(self._kept(column, fit))
         encoder.notices += [f"{name} is left out: {why}" for name, why in encoder.dropped.items()]
         if not self._order:
             raise TableError("the table has no column besides the target")
@@ -442,6 +264,18 @@ class EncoderFit:
                 + "; ".join(f"{name}: {why}" for name, why in encoder.dropped.items())
             )
         return encoder
+
+    def _kept(self, column: Categorical, fit: ColumnFit) -> str:
+        """What is said of a column with rare categories."""
+        count = len(column.categories)
+        how = "--max-categories keeps more"
+        if count < self._max_categories:
+            coded = isinstance(column, Coded)
+            how = "--least-rows keeps rarer ones" if coded else "--one-hot keeps more"
+        return (
+            f"{column.name} has {fit.distinct_text} categories; the {count:,} most frequent are kept, "
+            f"the others share one place ({how})"
+        )
 
     def _reason(self, name: str) -> str:
         """Why a column is left out; empty when it is not."""
@@ -481,4 +315,9 @@ class EncoderFit:
             if fit.numbers.codes is not None and name not in self._numeric:
                 return Categorical(name, tuple(number_text(fit.numbers.codes)))
             return self._number(name, fit.numbers, indicator)
-        return Categorical(name, fit.categories(self._max_categories))
+        if fit.distinct > self._one_hot:
+            frequent = fit.frequent(self._max_categories, self._least_rows)
+            if len(frequent) > self._one_hot:
+                return Coded(name, frequent)
+        kept = fit.frequent(min(self._max_categories, self._one_hot))
+        return Categorical(name, tuple(sorted(kept)))

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from onefold._errors import TableError
 from onefold.data.columns import Column
 
-#: More categories than this, and the rarer ones share the place of unseen values.
-MAX_CATEGORIES = 64
+#: More categories than this, and the rarer ones share the place of unseen values: of a column with an
+#: input for each, and of one that is embedded.
+MAX_CATEGORIES, MAX_EMBEDDED = 64, 10_000
+#: Rows from which an embedding learns something of a category that is true of others.
+LEAST_ROWS = 20
 #: Different texts that are counted; columns with more are identifiers or free text.
 _MOST_COUNTED = 100_000
 #: Values that a median is taken from at most: all of a smaller table, an even draw of a larger one.
@@ -290,7 +293,7 @@ class ColumnFit:
             return False
         return self._overflow or self.distinct == self.present
 
-    def categories(self, most: int = MAX_CATEGORIES) -> tuple[str, ...]:
-        """The categories there are; beyond so many, the most frequent ones."""
-        kept = sorted(self._counts, key=lambda cell: (-self._counts[cell], cell))[:most]
-        return tuple(sorted(kept))
+    def frequent(self, most: int, rows: int = 1) -> tuple[str, ...]:
+        """The categories of so many rows, so many of them at most, the most frequent one first."""
+        kept = (cell for cell, count in self._counts.items() if count >= rows)
+        return tuple(sorted(kept, key=lambda cell: (-self._counts[cell], cell))[:most])

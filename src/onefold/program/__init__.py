@@ -1,7 +1,7 @@
 """Programs: operations over planned buffers, and the bytes that they take."""
 
 from onefold.program.builder import Builder
-from onefold.program.operations import OPERATIONS, OperationType, Phase
+from onefold.program.operations import OPERATIONS, OperationType, Phase, embedding_parts
 from onefold.program.plan import Layout, lay_out, micro_batch_bytes
 from onefold.program.program import Program, Stage
 from onefold.program.values import External, Operation, Place, Reference, Value
@@ -19,6 +19,7 @@ __all__ = [
     "Reference",
     "Stage",
     "Value",
+    "embedding_parts",
     "lay_out",
     "micro_batch_bytes",
 ]

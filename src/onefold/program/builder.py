@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from onefold.program.operations import OPERATIONS
@@ -88,6 +89,24 @@ class Builder:
         self.emit("linear_forward", (z, x, Reference(Place.PARAMETER, weight), offset))
         return z
 
+    def embedding(self, x: Value, columns: Sequence[int], first: int) -> Value:
+        """The other columns of `x` in their order, then for each of `columns` the row of its table.
+
+        The tables are parameters that stand one after another from `first` on.
+        """
+        runs = _runs(x.width, columns)
+        tables = []
+        width = x.width - len(columns)
+        for column, (categories, size) in zip(columns, self.shapes[first:], strict=False):
+            tables.append((column, width, categories, size))
+            width += size
+        numbers = (len(runs), *(n for run in runs for n in run))
+        numbers += (len(tables), *(n for table in tables for n in table))
+        y, codes = Value(width), Value(len(columns), "int32", aligned=False)
+        operands = (y, codes, x, Reference(Place.PARAMETER, first))
+        self.emit("embedding_forward", operands, tuple(map(float, numbers)))
+        return y
+
     def activation(self, x: Value, name: str, numbers: tuple[float, ...] = ()) -> Value:
         """An elementwise or row-wise function of `x`."""
         if name == "linear":
@@ -138,7 +157,8 @@ class Builder:
             rule = OPERATIONS[operation.type].gradient
             if rule is None:
                 continue
-            output, source = operation.operands[0], operation.operands[1]
+            output = operation.operands[0]
+            source = operation.operands[OPERATIONS[operation.type].outputs]
             assert isinstance(output, Value)
             assert isinstance(source, Value)
             gradient = gradients.pop(output, None)
@@ -170,6 +190,17 @@ class Builder:
         if output is not None:
             self.emit("scatter", (Reference(Place.EXTERNAL, External.OUTPUT), output))
         return Program(dtype, tuple(make_stages(self._operations)), tuple(self.shapes), loss)
+
+
+def _runs(width: int, left_out: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Columns that stay side by side when some are left out: from, to, how many."""
+    bounds = [-1, *sorted(left_out), width]
+    runs, to = [], 0
+    for before, after in itertools.pairwise(bounds):
+        if count := after - before - 1:
+            runs.append((before + 1, to, count))
+            to += count
+    return runs
 
 
 def _is_parameter(operand: Operand) -> bool:

@@ -46,6 +46,8 @@ class OperationType:
         Rule that emits the backward operations, for types that stand in a forward pass.
     cost
         Floating-point operations for each row and each element of the output.
+    looks_up
+        Whether a row takes one row of a parameter, not all of it.
     """
 
     phase: Phase
@@ -53,6 +55,7 @@ class OperationType:
     in_place: int | None = None
     gradient: GradientRule | None = None
     cost: float = 1.0
+    looks_up: bool = False
 
 
 def _linear_gradient(builder: Builder, operation: Operation, dz: Value) -> Value:
@@ -98,6 +101,38 @@ def _dropout_gradient(builder: Builder, operation: Operation, dy: Value) -> Valu
     return dx
 
 
+def _embedding_gradient(builder: Builder, operation: Operation, dy: Value) -> Value:
+    _, codes, x, first = operation.operands
+    assert isinstance(x, Value)
+    assert isinstance(first, Reference)
+    runs, tables = embedding_parts(operation)
+    for place, (_, to, _, _) in enumerate(tables):
+        table = Reference(Place.GRADIENT, first.index + place)
+        builder.emit("embedding_gradient", (table, codes, dy), (float(place), float(to)))
+    dx = Value(x.width)
+    if builder.needs_gradient(x):
+        numbers = (float(len(runs)), *(float(n) for run in runs for n in run))
+        builder.emit("embedding_backward", (dx, dy), numbers)
+    return dx
+
+
+def embedding_parts(
+    operation: Operation,
+) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int, int]]]:
+    """The columns that an embedding passes on, and its tables.
+
+    Returns
+    -------
+    runs : list of (first column of x, first column of y, columns)
+    tables : list of (column of x, first column of y, categories, size)
+    """
+    numbers = [int(n) for n in operation.numbers]
+    begin = 1 + 3 * numbers[0]
+    runs = [(a, b, c) for a, b, c in zip(*[iter(numbers[1:begin])] * 3, strict=True)]
+    rest = zip(*[iter(numbers[begin + 1 :])] * 4, strict=True)  # none of a backward operation
+    return runs, [(a, b, c, d) for a, b, c, d in rest]
+
+
 OPERATIONS: dict[str, OperationType] = {
     "gather": OperationType(Phase.ROWS),
     "gather_labels": OperationType(Phase.ROWS),
@@ -107,6 +142,11 @@ OPERATIONS: dict[str, OperationType] = {
     "linear_backward": OperationType(Phase.ROWS),
     "weight_gradient": OperationType(Phase.COLUMNS, outputs=0),
     "bias_gradient": OperationType(Phase.COLUMNS, outputs=0),
+    "embedding_forward": OperationType(
+        Phase.ROWS, outputs=2, gradient=_embedding_gradient, looks_up=True
+    ),
+    "embedding_backward": OperationType(Phase.ROWS),
+    "embedding_gradient": OperationType(Phase.COLUMNS, outputs=0, looks_up=True),
     "activation_forward": OperationType(
         Phase.ROWS, in_place=1, gradient=_activation_gradient, cost=10
     ),
@@ -122,8 +162,9 @@ OPERATIONS: dict[str, OperationType] = {
 
 def cost(operation: Operation, shapes: list[tuple[int, int]]) -> float:
     """Floating-point operations of one row."""
+    kind = OPERATIONS[operation.type]
     for operand in operation.operands:
         if isinstance(operand, Reference) and operand.place != Place.EXTERNAL:
             rows, columns = shapes[operand.index]
-            return 2.0 * rows * columns
-    return OPERATIONS[operation.type].cost * max(v.width for v in operation.values())
+            return 2.0 * columns * (1 if kind.looks_up else rows)
+    return kind.cost * max(v.width for v in operation.values())

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onefold.nn.activations import ACTIVATIONS
-from onefold.program import Operation, Place, Program, Reference, Value
+from onefold.program import Operation, Place, Program, Reference, Value, embedding_parts
 from onefold.reference.activations import BACKWARD, FORWARD
 from onefold.reference.losses import LOSSES
 from onefold.reference.random import dropout_mask
@@ -105,6 +105,36 @@ def _bias_gradient(run: Run, op: Operation) -> None:
     run.gradients[gradient.index] += run.read(dz).sum(axis=0, keepdims=True)
 
 
+def _embedding_forward(run: Run, op: Operation) -> None:
+    y, codes, source, first = op.operands
+    assert isinstance(first, Reference)
+    x = run.read(source)
+    runs, tables = embedding_parts(op)
+    found = np.stack([x[:, column].astype(np.int64) for column, _, _, _ in tables], axis=1)
+    vectors = [run.parameters[first.index + k][found[:, k]] for k in range(len(tables))]
+    run.write(y, np.concatenate([*(x[:, a : a + n] for a, _, n in runs), *vectors], axis=1))
+    run.write(codes, found.astype(np.float64))
+
+
+def _embedding_backward(run: Run, op: Operation) -> None:
+    dx, source = op.operands
+    dy = run.read(source)
+    assert isinstance(dx, Value)
+    out = np.zeros((len(dy), dx.width))
+    for a, b, n in embedding_parts(op)[0]:
+        out[:, a : a + n] = dy[:, b : b + n]
+    run.write(dx, out)
+
+
+def _embedding_gradient(run: Run, op: Operation) -> None:
+    table, codes, dy = op.operands
+    assert isinstance(table, Reference)
+    place, first = map(int, op.numbers)
+    gradient = run.gradients[table.index]
+    part = run.read(dy)[:, first : first + gradient.shape[1]]
+    np.add.at(gradient, run.read(codes)[:, place].astype(np.int64), part)
+
+
 def _activation_forward(run: Run, op: Operation) -> None:
     y, x = op.operands
     name = op.kernel.removesuffix("_forward")
@@ -162,6 +192,9 @@ STEPS: dict[str, Callable[[Run, Operation], None]] = {
     "linear_backward": _linear,
     "weight_gradient": _weight_gradient,
     "bias_gradient": _bias_gradient,
+    "embedding_forward": _embedding_forward,
+    "embedding_backward": _embedding_backward,
+    "embedding_gradient": _embedding_gradient,
     "activation_forward": _activation_forward,
     "activation_backward": _activation_backward,
     "prelu_forward": _prelu_forward,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,21 @@ _DIRECT = frozenset(
 )  # types that the executor reads as they are
 _LARGEST = {np.dtype(t): float(np.finfo(t).max) for t in ("float32", "float64")}
 _CHUNK_BYTES = 1 << 22
+_NO_CODES: Mapping[int, int] = {}
 
 
 def inputs(
-    X: Any, width: int, layer: str, dtype: np.dtype[Any], *, what: str = "X"
+    X: Any,
+    width: int,
+    layer: str,
+    dtype: np.dtype[Any],
+    *,
+    what: str = "X",
+    codes: Mapping[int, int] = _NO_CODES,
 ) -> NDArray[Any]:
     """`X` as an array that the executor can read, copied only where its type or layout needs it.
+
+    `codes` are columns of codes, with the number that these are below.
 
     Raises
     ------
@@ -30,7 +40,7 @@ def inputs(
     DtypeError
         Not numbers.
     DataError
-        NaN or infinity.
+        NaN or infinity, or a code that is none.
     """
     array = X if isinstance(X, np.ndarray) else np.asarray(X)
     if not (
@@ -41,7 +51,7 @@ def inputs(
         and array.flags.carray
     ):
         array = _prepared(array, width, layer, dtype, what)
-    check_finite(array, dtype, what)
+    check_values(array, dtype, what, codes)
     return array
 
 
@@ -77,28 +87,58 @@ def _prepared(
     return array
 
 
-def check_finite(array: NDArray[Any], dtype: np.dtype[Any], what: str) -> None:
-    """Refuse NaN, infinity, and numbers that overflow the network's type, naming the first."""
-    if array.dtype.kind != "f":
+def check_values(
+    array: NDArray[Any], dtype: np.dtype[Any], what: str, codes: Mapping[int, int] = _NO_CODES
+) -> None:
+    """Refuse NaN, infinity, numbers that overflow the network's type, and codes that are none.
+
+    Names the first of them.
+    """
+    if array.dtype.kind != "f" and not codes:
         return
     limit = _LARGEST[dtype]
     rows = max(1, _CHUNK_BYTES // max(1, array.shape[1] * array.itemsize))
     small = len(array) <= rows and not isinstance(array, np.memmap)
-    if small and _native.all_within(array, limit):
+    if small and not codes and _native.all_within(array, limit):  # one row in half a microsecond
+        return
+    limits = [float(number) for pair in codes.items() for number in pair]
+    if small and _good(array, limit, limits):
         return
     for first in range(0, len(array), rows):
         piece = residency.rows_of(array, first, rows)
-        if _native.all_within(piece, limit):
+        if _good(piece, limit, limits):
             continue
         with np.errstate(invalid="ignore"):
             outside = np.argwhere(~(np.abs(piece) <= limit))
-        if not len(outside):
-            continue
-        row, column = outside[0]
-        raise DataError(
-            f"{what} holds {piece[row, column]} in row {first + row}, column {column}; "
-            "remove or fill in such values first"
+        if len(outside):
+            row, column = outside[0]
+            raise DataError(
+                f"{what} holds {piece[row, column]} in row {first + row}, column {column}; "
+                "remove or fill in such values first"
+            )
+        _check_codes(piece, first, what, codes)
+
+
+def _good(array: NDArray[Any], limit: float, limits: list[float]) -> bool:
+    """Whether there is nothing to refuse; `limits` as `_native.all_codes` takes them."""
+    if array.dtype.kind != "f":  # bytes: always whole and from 0 up
+        return all(
+            bool((array[:, int(column)] < count).all())
+            for column, count in zip(limits[::2], limits[1::2], strict=True)
         )
+    return _native.all_within(array, limit) and (not limits or _native.all_codes(array, limits))
+
+
+def _check_codes(piece: NDArray[Any], first: int, what: str, codes: Mapping[int, int]) -> None:
+    for column, count in codes.items():
+        values = piece[:, column]
+        wrong = ~((values >= 0) & (values < count) & (values == np.floor(values)))
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise DataError(
+                f"{what} holds {values[row]:.9g} in row {first + row}, column {column}, which is embedded "
+                f"with {count:,} categories; pass codes that are whole numbers from 0 to {count - 1:,}"
+            )
 
 
 def weights(sample_weight: Any, rows: int, dtype: np.dtype[Any]) -> NDArray[Any] | None:
@@ -121,7 +161,7 @@ def weights(sample_weight: Any, rows: int, dtype: np.dtype[Any]) -> NDArray[Any]
             f"sample_weight has shape {array.shape}, X has {rows} rows; pass shape ({rows},)"
         )
     column = np.ascontiguousarray(array.reshape(rows, 1), dtype=dtype)
-    check_finite(column, dtype, "sample_weight")
+    check_values(column, dtype, "sample_weight")
     if (column < 0).any():
         row = int(np.argmax(column[:, 0] < 0))
         raise DataError(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from onefold._errors import OptionError
 from onefold.nn import activations
 from onefold.nn.layers import Layer, ParameterSpec, named
 from onefold.nn.losses import LossPlan
@@ -22,6 +23,8 @@ class Architecture:
     layers : tuple of (name, key, first parameter, layer)
     parameters : tuple of (name, spec)
         Every parameter in canonical order, named "dense_0.weight" and the like.
+    codes : dict of int to int
+        Columns of the data that hold codes, with the number that these are below.
     """
 
     inputs: int
@@ -29,19 +32,31 @@ class Architecture:
     dtype: str
     layers: tuple[tuple[str, int, int, Layer], ...]
     parameters: tuple[tuple[str, int, ParameterSpec], ...]
+    codes: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, layers: Sequence[Layer], inputs: int, dtype: str) -> Architecture:
-        """Lay out `layers` for inputs of a width."""
+        """Lay out `layers` for inputs of a width.
+
+        Raises
+        ------
+        ShapeError, OptionError
+            A layer reads codes from a column that is not there, or is not the data's own.
+        """
         width = inputs
+        columns: list[int | None] = list(range(inputs))  # of the data, where a value is one
+        codes: dict[int, int] = {}
         placed: list[tuple[str, int, int, Layer]] = []
         parameters: list[tuple[str, int, ParameterSpec]] = []
         for name, key, layer in named(layers):
             placed.append((name, key, len(parameters), layer))
             for spec in layer.parameters(width):
                 parameters.append((f"{name}.{spec.name}", key, spec))
+            for column, count in layer.codes.items():
+                codes[_of_the_data(columns[column], name, column)] = count
+            columns = [None if i is None else columns[i] for i in layer.passed(width)]
             width = layer.outputs(width)
-        return cls(inputs, width, dtype, tuple(placed), tuple(parameters))
+        return cls(inputs, width, dtype, tuple(placed), tuple(parameters), codes)
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
@@ -91,3 +106,12 @@ class Architecture:
         if link is not None and self.final_activation != link:
             output = builder.activation(output, link)
         return builder.finish(self.dtype, output=output)
+
+
+def _of_the_data(column: int | None, layer: str, place: int) -> int:
+    if column is None:
+        raise OptionError(
+            f"{layer} reads codes from its column {place}, which a layer before it computes; codes "
+            "come from the data: put embeddings first"
+        )
+    return column

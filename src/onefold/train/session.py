@@ -154,8 +154,9 @@ def prepare(
     dtype = np.dtype(architecture.dtype)
     first = architecture.layers[0][0]
     x = arrays.inputs(
-        X, architecture.inputs, f"{type_name(architecture)} '{first}'", dtype, what=f"{what}X"
-    )
+        X, architecture.inputs, f"{type_name(architecture)} '{first}'", dtype, what=f"{what}X",
+        codes=architecture.codes,
+    )  # fmt: skip
     targets = loss.targets(np.asarray(y), architecture.outputs, dtype)
     arrays.same_rows(targets.array, len(x), f"{what}y")
     return x, targets, arrays.weights(sample_weight, len(x), dtype)

@@ -17,6 +17,7 @@ from onefold.data import Target
 from onefold.estimators import drawing
 from onefold.estimators.drawing import BLUE, GREY, short
 from onefold.network import Network
+from onefold.nn.layers import Embedding
 
 Array = NDArray[Any]
 _COLUMNS = 20  # of the importance
@@ -155,8 +156,22 @@ def classes(target: Target, truth: Array, findings: Findings) -> str:
 
 
 def network(net: Network, names: Sequence[str], outputs: Sequence[str]) -> str:
-    """Layers, neurons and synapses; see `drawing.network`."""
-    weights = [net.parameters[name] for name in net.parameters if net.parameters[name].ndim == 2]
+    """Layers, neurons and synapses; see `drawing.network`.
+
+    Of embedded columns the numbers of their vectors are the first neurons.
+    """
+    weights = [net.parameters[name] for name in net.weight_names]
+    names = _embedded(net, list(names))
     return _figure(
         3 + 1.7 * len(weights), 4.6, lambda axes: drawing.network(axes, weights, names, outputs)
     )
+
+
+def _embedded(net: Network, names: list[str]) -> list[str]:
+    """Names of what the first dense layer hears: the inputs, or numbers of their vectors."""
+    for layer in net.layers:
+        if isinstance(layer, Embedding):
+            kept = [names[i] for i in layer.passed(len(names)) if i is not None]
+            vectors = [(names[c], size) for c, size in layer.sizes.items()]
+            names = kept + [f"{name} [{i + 1}]" for name, size in vectors for i in range(size)]
+    return names
