@@ -71,6 +71,10 @@ CASES = {
         lambda: fit(y=np.full(20, -1.0), loss="poisson", outputs=1), of.DataError, ValueError,
         "counts are zero or more",
     ),
+    "gamma target of zero": (
+        lambda: fit(y=np.zeros(20), loss="gamma", outputs=1), of.DataError, ValueError,
+        "gamma targets are above zero",
+    ),
     "hinge target": (
         lambda: fit(y=np.full(20, 3.0), loss="hinge", outputs=1), of.DataError, ValueError,
         "hinge targets are -1 and 1, or 0 and 1; found 3.0",
