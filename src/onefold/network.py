@@ -17,7 +17,7 @@ from onefold.nn.layers import Dense, Layer, layer_config, layer_from_config
 from onefold.train import arrays
 from onefold.train.accumulation import Accumulation
 from onefold.train.budget import Budget, Plan, thread_count
-from onefold.train.callbacks import Callback, History, Progress
+from onefold.train.callbacks import Callback, History, Progress, attach
 from onefold.train.loop import Training
 from onefold.train.options import Options, positive
 from onefold.train.programs import Architecture
@@ -297,10 +297,7 @@ class Network:
             progress = Progress(options.epochs)
             if verbose or progress.bar:
                 all_callbacks.append(progress)
-        for callback in all_callbacks:
-            if not isinstance(callback, Callback):
-                raise OptionError(f"a callback is an onefold.Callback, not {callback!r}")
-            callback.network = self
+        attach(all_callbacks, self)
         description = {
             "network": self._config(),
             "loss": chosen_loss.to_config(),

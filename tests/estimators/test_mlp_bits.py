@@ -74,14 +74,20 @@ def test_sparse_rows(monkeypatch, solver, weight, piece):
         np.testing.assert_array_equal(sparse.predict_proba(form(X)), dense.predict_proba(X))
 
 
-def test_sparse_rows_are_not_made_dense_whole(monkeypatch):
-    rows = []
+@pytest.fixture
+def rows(monkeypatch):
+    """How many rows were made dense, each time."""
+    found = []
     real = scipy.sparse.csr_matrix.toarray
     monkeypatch.setattr(
         scipy.sparse.csr_matrix,
         "toarray",
-        lambda m, *a, **k: rows.append(m.shape[0]) or real(m, *a, **k),
+        lambda m, *a, **k: found.append(m.shape[0]) or real(m, *a, **k),
     )
+    return found
+
+
+def test_sparse_rows_are_not_made_dense_whole(rows):
     wide = scipy.sparse.random(400, 20_000, density=1e-4, format="csr", random_state=0)
     model = onefold.MLPClassifier((8,), max_iter=1, random_state=0)
     model.fit(scipy.sparse.csr_matrix(wide), np.arange(400) % 2)
@@ -105,14 +111,7 @@ def test_a_budget_too_small_for_sparse_rows_names_what_was_given(solver):
         model.set_params(memory=needed - 1).fit(wide, y)
 
 
-def test_rows_for_validation_are_made_dense_within_the_memory(monkeypatch):
-    rows = []
-    real = scipy.sparse.csr_matrix.toarray
-    monkeypatch.setattr(
-        scipy.sparse.csr_matrix,
-        "toarray",
-        lambda m, *a, **k: rows.append(m.shape[0]) or real(m, *a, **k),
-    )
+def test_rows_for_validation_are_made_dense_within_the_memory(rows):
     wide = scipy.sparse.csr_matrix(scipy.sparse.random(400, 5000, density=1e-3, random_state=0))
     y, options = np.arange(400) % 2, {"max_iter": 1, "random_state": 0, "memory": "16MB"}
     for more in ({"early_stopping": True}, {}, {"solver": "lbfgs"}):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from truth_shared import differences
 
 import onefold as of
 from onefold.nn import losses
@@ -108,16 +109,7 @@ def test_gradient_against_fourth_order_differences():
     _, gradient = net.loss_and_gradient(X, y, loss="cross_entropy")
     h = 1e-4
     for name in net.parameters:
-        start = net.parameters[name]
-        for place in np.ndindex(start.shape):
-            f = {}
-            for k in (-2, -1, 1, 2):
-                moved = start.copy()
-                moved[place] += k * h
-                net.parameters[name] = moved
-                f[k] = net.evaluate(X, y, loss="cross_entropy")
-            net.parameters[name] = start
-            difference = (f[-2] - 8 * f[-1] + 8 * f[1] - f[2]) / (12 * h)
+        for place, difference in differences(net, name, h, X, y, "cross_entropy"):
             assert abs(gradient[name][place] - difference) < 1e-10
 
 

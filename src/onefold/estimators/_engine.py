@@ -122,9 +122,8 @@ class Engine:
         self.objective = objective
         self.dtype = np.dtype(dtype)
         self.lock = threading.RLock()
-        names = self.parameters.names()
-        self._weights = [name for name in names if name.endswith(".weight")]
-        self._biases = [name for name in names if name.endswith(".bias")]
+        self._weights = self.network.weight_names
+        self._biases = [name for name in self.parameters.names() if name.endswith(".bias")]
         self._session: tuple[tuple[Any, ...], Session] | None = None
 
     @property

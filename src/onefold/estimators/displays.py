@@ -6,7 +6,7 @@ matplotlib is an extra, imported when something is plotted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -351,8 +351,8 @@ def _last_step(estimator: Any) -> Any:
 
 def _weights(estimator: Any) -> list[Array]:
     if hasattr(estimator, "network_"):
-        parameters: Mapping[str, Array] = estimator.network_.parameters
-        return [values for values in parameters.values() if values.ndim == 2]
+        network = estimator.network_
+        return [network.parameters[name] for name in network.weight_names]
     if hasattr(estimator, "coefs_"):
         return list(estimator.coefs_)
     raise OptionError(

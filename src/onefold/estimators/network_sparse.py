@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onefold._errors import OptionError
 from onefold.estimators._pieces import PiecewiseExecutor
 from onefold.estimators._shared import budget_of_pieces, piece_bytes
 from onefold.estimators.network_inputs import SparseInputs
@@ -16,7 +15,7 @@ from onefold.network import Network
 from onefold.nn.losses import Loss
 from onefold.optim import Optimizer
 from onefold.train import arrays
-from onefold.train.callbacks import Callback, History, Progress
+from onefold.train.callbacks import Callback, History, Progress, attach
 from onefold.train.loop import Training
 from onefold.train.options import Options
 from onefold.train.session import Evaluator, Session
@@ -66,13 +65,14 @@ def fit_network(
             threads=threads, optimizer=optimizer, optimizer_state=network._optimizer_state(optimizer),
             ordered=len(x) if batch_size < len(x) else 0, copies=1 if patience is None else 2,
         )  # fmt: skip
-    session.executor = _piecewise(session.executor, pieces)
+    session.executor = PiecewiseExecutor(session.executor, pieces)  # type: ignore[assignment]
     held_out = None
     if validation is not None:
         checked = _checked(network, loss, *validation)
         held_out = (_evaluator(network, loss, checked, threads, pieces), *checked)
     network._link = loss.link_for(network.outputs)
-    heard = _callbacks(network, callbacks, epochs if verbose else 0)
+    heard = [*callbacks, *([Progress(epochs)] if verbose else [])]
+    attach(heard, network)
     return Training(session, rows, held_out, options, heard, {}).run()  # type: ignore[arg-type]
 
 
@@ -87,19 +87,5 @@ def _evaluator(network: Network, loss: Loss, rows: Rows, threads: int, pieces: i
     """Measures the loss on rows for validation, sparse or not."""
     x, y, weight = rows
     evaluator = network._evaluator(loss, y.ndim == 1, weight is not None, threads, len(x))
-    evaluator.executor = _piecewise(evaluator.executor, pieces)
+    evaluator.executor = PiecewiseExecutor(evaluator.executor, pieces)  # type: ignore[assignment]
     return evaluator
-
-
-def _piecewise(executor: Any, pieces: int) -> Any:
-    return PiecewiseExecutor(executor, pieces)
-
-
-def _callbacks(network: Network, callbacks: Sequence[Callback], shown: int) -> list[Callback]:
-    """Those of the user, and one that shows so many epochs."""
-    heard = [*callbacks, *([Progress(shown)] if shown else [])]
-    for callback in heard:
-        if not isinstance(callback, Callback):
-            raise OptionError(f"a callback is an onefold.Callback, not {callback!r}")
-        callback.network = network
-    return heard

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from onefold._errors import OptionError
 
 if TYPE_CHECKING:
     from onefold.network import Network
@@ -153,3 +156,17 @@ class Progress(Callback):
         if self._display is not None:
             self._display.stop()
             self._display = None
+
+
+def attach(callbacks: Iterable[Callback], network: Network) -> None:
+    """Give callbacks the network that they follow.
+
+    Raises
+    ------
+    OptionError
+        One is no callback.
+    """
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise OptionError(f"a callback is an onefold.Callback, not {callback!r}")
+        callback.network = network
