@@ -55,7 +55,7 @@ FRAME = pd.DataFrame(X, columns=list("abcdef"))
 
 
 def classifiers():
-    return [of.NetworkClassifier((16,), max_iter=60, random_state=0),
+    return [of.NetworkClassifier((16,), max_iter=120, random_state=0),
             of.MLPClassifier((8,), max_iter=30, learning_rate_init=0.02, tol=0, random_state=0)]  # fmt: skip
 
 

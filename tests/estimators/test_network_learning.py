@@ -173,7 +173,7 @@ def test_the_fit_is_that_of_a_network_on_standardised_numbers():
         scaled,
         target,
         loss="squared_error",
-        optimizer=of.AdamW(0.003),
+        optimizer=of.AdamW(0.003, weight_decay=3.0),
         epochs=5,
         batch_size=32,
         verbose=0,
@@ -326,3 +326,22 @@ def test_constant_targets_and_columns(constant):
     one = of.NetworkClassifier().fit(data, np.array(["only"] * 120))
     assert set(one.predict(data)) == {"only"}
     assert one.predict_proba(data).tolist() == [[1.0]] * 120
+
+
+@pytest.mark.parametrize(
+    "seed", [9, 15, 52, 57]
+)  # with the weight decay of larger tables all saturate
+def test_probabilities_of_a_small_table_keep_the_order_of_the_decisions(seed):
+    X, y = make_multilabel_classification(42, n_labels=5, n_classes=3, random_state=42)
+    model = of.NetworkClassifier(random_state=seed).fit(X, y)
+    decisions, probabilities = model.decision_function(X), model.predict_proba(X)
+    for column in range(3):
+        order = np.argsort(decisions[:, column])
+        assert (np.diff(decisions[order, column]) > 0).all()
+        assert (np.diff(probabilities[order, column]) > 0).all()
+
+
+def test_a_small_table_of_noise_is_not_learned_by_heart():
+    X, y = load_diabetes(return_X_y=True)
+    fitted = of.NetworkRegressor(random_state=0).fit(X[:320], y[:320])
+    assert fitted.score(X[320:], y[320:]) > 0.4

@@ -49,7 +49,8 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         "auto" is 0.003 for "adam", "adamw" and "nadam", else what the optimizer comes with. A number
         or a schedule replaces the rate of an `Optimizer` object too.
     l2_regularization : float, optional
-        Weight decay; by default what the optimizer comes with (0.01 for "adamw").
+        Weight decay; by default what the optimizer comes with, and for "adamw" 1 with up to 400
+        rows, else 0.01.
     max_iter : int, default 200
         Epochs at most.
     batch_size : int or "auto", default "auto"
@@ -141,6 +142,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
     array([[1., 0., 0.]])
     """
 
+    _small_decay = 1.0
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseNetwork._parameter_constraints,
         "loss": [StrOptions({"log_loss"}), CrossEntropy],

@@ -73,6 +73,9 @@ class Sample:
 class BaseNetwork(CallbackSupportMixin, BaseEstimator):
     """The fit of the network estimators, as a ladder of small steps."""
 
+    #: Weight decay of "adamw" up to `SMALL` rows, where neither dropout nor rows set aside keep the
+    #: network from learning them by heart.
+    _small_decay: ClassVar[float]
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "layers": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS)), Activation],
@@ -266,7 +269,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
             dtype = "float64" if rows <= SMALL else "float32"
         layers = [*self._hidden(rows), Dense(self._outputs)]
         self.network_ = Network(layers, self._inputs.width, seed=self._seed, dtype=dtype)
-        self._optimizer = self._chosen_optimizer()
+        self._optimizer = self._chosen_optimizer(rows)
 
     def _hidden(self, rows: int) -> list[Layer]:
         """The layers before the last."""
@@ -283,7 +286,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
                 layers.append(Dropout(dropout))
         return layers
 
-    def _chosen_optimizer(self) -> Optimizer:
+    def _chosen_optimizer(self, rows: int) -> Optimizer:
         """A fresh optimizer with the estimator's learning rate and weight decay."""
         if isinstance(self.optimizer, Optimizer):
             optimizer = copy.deepcopy(self.optimizer)
@@ -291,6 +294,8 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
             optimizer = optim.get(self.optimizer)
             if isinstance(optimizer, optim.Adam | optim.AdamW | optim.Nadam):
                 optimizer.learning_rate = _ADAPTIVE_RATE
+            if self.optimizer == "adamw" and rows <= SMALL:
+                optimizer.weight_decay = self._small_decay
         if self.learning_rate != "auto":
             optimizer.learning_rate = copy.deepcopy(self.learning_rate)
         if self.l2_regularization is not None:
