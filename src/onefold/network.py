@@ -18,6 +18,7 @@ from onefold.train import arrays
 from onefold.train.accumulation import Accumulation
 from onefold.train.budget import Budget, Plan, thread_count
 from onefold.train.callbacks import Callback, History, Progress, attach
+from onefold.train.kept import KeptSession
 from onefold.train.loop import Training
 from onefold.train.options import Options, positive
 from onefold.train.programs import Architecture
@@ -96,6 +97,7 @@ class Network:
         self._first_layer = f"{type(first[3]).__name__} '{first[0]}'"  # for messages
         self._state = State(Parameters(self._architecture), int(seed))
         self._optimizers: WeakKeyDictionary[Optimizer, OptimizerState] = WeakKeyDictionary()
+        self._kept = KeptSession()
         self._predictors: dict[tuple[str | None, int | None], _native.Executor] = {}
         self._link: str | None = None  # of the loss it was trained with
         self._initialize()
@@ -273,21 +275,21 @@ class Network:
         )  # fmt: skip
         x, targets, weights = prepare(self._architecture, chosen_loss, X, y, sample_weight)
         options_batch = min(options.batch_size, len(x))
-        session = Session(
+        session = self._kept.take(
             self._architecture,
             self._state,
-            chosen_loss,
+            chosen_optimizer,
+            self._optimizer_state(chosen_optimizer),
+            x,
+            loss=chosen_loss,
             labels=targets.labels,
             weighted=weights is not None,
             batch_size=options_batch,
             micro_batch=micro_batch,
             memory=memory,
-            threads=threads,
-            optimizer=chosen_optimizer,
-            optimizer_state=self._optimizer_state(chosen_optimizer),
+            threads=thread_count(threads),
             ordered=len(x) if shuffle and options_batch < len(x) else 0,
             copies=1 if options.patience is None else 2,
-            inputs=x,
         )
         held_out = None
         if validation is not None:
@@ -311,7 +313,9 @@ class Network:
         training = Training(
             session, (x, targets.array, weights), held_out, options, all_callbacks, description
         )
-        return training.run()
+        history = training.run()
+        self._kept.keep(session)
+        return history
 
     def _validation(
         self, validation: tuple[Any, ...], loss: Loss, threads: int | None

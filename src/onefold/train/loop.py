@@ -54,12 +54,12 @@ class Training:
         self.position = Position()
         self.updates_per_epoch = -(-len(self.x) // options.batch_size)
         self.slow = any(watches_batches(callback) for callback in callbacks)
-        self.good = Parameters(session.architecture)  # of the epoch's start
+        self.good = session.spare(0)  # of the epoch's start
         self.best: Parameters | None = None
         self.best_loss = math.inf
         self.waited = 0
         if options.patience is not None:
-            self.best = Parameters(session.architecture)
+            self.best = session.spare(1)
         self._started = time.monotonic()
         self._saved = self._started
         self._spent = 0.0  # seconds before this process

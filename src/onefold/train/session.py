@@ -112,19 +112,37 @@ class Session:
         self.executor.window_rows = self.plan.window_rows
         if function := host(loss):
             self.executor.set_host(function, self.dtype == np.float64)
+        self._spares: list[Parameters] = []
         if optimizer is not None and optimizer_state is not None:
-            infinity = math.inf
-            self.executor.set_update_rule(
-                optimizer.kernel,
-                [
-                    optimizer.decay_biases or not spec.is_bias
-                    for _, _, spec in architecture.parameters
-                ],
-                infinity if optimizer.clip_value is None else optimizer.clip_value,
-                infinity if optimizer.clip_global_norm is None else optimizer.clip_global_norm,
-                optimizer_state.stores,
-                scale,
-            )
+            self.use(optimizer, optimizer_state)
+
+    def use(self, optimizer: Optimizer, optimizer_state: OptimizerState) -> None:
+        """Make updates by an optimizer, with as many states as the plan has."""
+        self.optimizer, self.optimizer_state = optimizer, optimizer_state
+        infinity = math.inf
+        self.executor.set_update_rule(
+            optimizer.kernel,
+            [
+                optimizer.decay_biases or not spec.is_bias
+                for _, _, spec in self.architecture.parameters
+            ],
+            infinity if optimizer.clip_value is None else optimizer.clip_value,
+            infinity if optimizer.clip_global_norm is None else optimizer.clip_global_norm,
+            optimizer_state.stores,
+            self.scale,
+        )
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that go with the session: the plan without the network, its optimizer and the rows' order."""
+        plan = self.plan
+        return plan.total - plan.parameters - plan.optimizer - plan.order
+
+    def spare(self, number: int) -> Parameters:
+        """Memory for a copy of the parameters, counted from 0; it is made when it is first asked for."""
+        while len(self._spares) <= number:
+            self._spares.append(Parameters(self.architecture))
+        return self._spares[number]
 
     def scalars(
         self, count: int, total_updates: int | None, updates_per_epoch: int | None
