@@ -14,18 +14,8 @@ namespace {
 
 // Work that is worth another thread: about 10 microseconds of one core.
 constexpr double kOperationsPerThread = 1e6;
-// A block of the gradient that one task continues: from 2 to 80 microseconds of one core.
-constexpr double kOperationsPerTask = 4e5, kMostOperationsPerTask = 2e7;
-constexpr int kTasksPerThread = 8;
 constexpr double kOperationsPerElement = 20;  // of an update
-// Blocks begin at multiples of 96 panel rows: whole register tiles (12 or 6 rows), whole panels of
-// the transposed copy (32 rows).
-constexpr int64_t kBlockRows = 96, kMostBlockRows = 192;
 constexpr auto kPollEvery = std::chrono::milliseconds(50);
-
-int64_t blocks_of(int64_t n, int64_t size) {
-    return (n + size - 1) / size;
-}
 
 }  // namespace
 
@@ -40,63 +30,6 @@ Executor::Executor(Program program, std::shared_ptr<Store> parameters, std::shar
     for (int worker = 0; worker < program_.threads; ++worker)
         tile_arenas_.emplace_back(size_t(program_.tile_bytes));
     bind();
-}
-
-void Executor::bind() {
-    const KernelTable& table = kernel_table();
-    transpose_ = find_kernel(table, "transpose", program_.is_double);
-    squared_norm_ = find_kernel(table, "squared_norm", program_.is_double);
-    for (const Stage& stage : program_.stages) {
-        std::vector<Kernel> kernels;
-        std::vector<Task> tasks;
-        for (const Operation& operation : stage.operations) {
-            Kernel kernel = nullptr;  // gather is found when the data are known, host is not a kernel
-            if (stage.kind != StageKind::host && operation.kernel != "gather")
-                kernel = find_kernel(table, operation.kernel, program_.is_double);
-            kernels.push_back(kernel);
-            if (stage.kind == StageKind::rows) row_cost_ += operation.cost;
-            if (stage.kind != StageKind::columns) continue;
-            column_cost_ += operation.cost;
-            const Matrix& matrix = gradient_->matrices()[size_t(operation.operands[0].index)];
-            const auto [rows, panels] = operation.kernel == "embedding_gradient"
-                                            ? looked_up_block_of(matrix)
-                                            : block_of(matrix, operation.cost * double(program_.micro_batch));
-            for (int64_t i = 0; i < matrix.rows; i += rows)
-                for (int64_t p = 0; p < matrix.panels(); p += panels)
-                    tasks.push_back({&operation, kernel, p * matrix.rows + i,
-                                     p * matrix.rows + std::min(matrix.rows, i + rows),
-                                     std::min(panels, matrix.panels() - p)});
-        }
-        kernels_.push_back(std::move(kernels));
-        column_tasks_.push_back(std::move(tasks));
-    }
-    const auto& matrices = parameters_->matrices();
-    for (size_t i = 0; i < matrices.size(); ++i) {
-        for (int64_t begin = 0; begin < matrices[i].panel_rows(); begin += kUpdateRows)
-            blocks_.push_back({int(i), begin, std::min(matrices[i].panel_rows(), begin + kUpdateRows)});
-        const bool wanted = i < program_.transposed.size() && program_.transposed[i];
-        const Matrix turned{matrices[i].columns, matrices[i].rows};
-        transposed_.emplace_back(wanted ? size_t(turned.elements()) * (program_.is_double ? 8 : 4) : 0);
-    }
-}
-
-// Rows and panels of the blocks in which the gradient of a matrix is made: as square as can be, so
-// that the columns of both factors are read from the second-level cache.
-std::pair<int64_t, int64_t> Executor::block_of(const Matrix& matrix, double operations) const {
-    const double share = operations / double(program_.threads * kTasksPerThread);
-    const double wanted = std::clamp(share, kOperationsPerTask, kMostOperationsPerTask);
-    const double row_cost = operations / double(matrix.panel_rows()) + 1;
-    const int64_t panel_rows = int64_t(std::min(wanted / row_cost, double(matrix.panel_rows()))) + 1;
-    const int64_t rows =
-        std::min(blocks_of(std::min(panel_rows, kMostBlockRows), kBlockRows) * kBlockRows, matrix.rows);
-    return {rows, blocks_of(panel_rows, rows)};
-}
-
-// Every block of an embedding's gradient reads the codes of all rows: as few as keep the threads busy, though
-// the first ones, of the most frequent categories perhaps, take longer.
-std::pair<int64_t, int64_t> Executor::looked_up_block_of(const Matrix& matrix) const {
-    const int64_t blocks = program_.threads == 1 ? 1 : 2 * program_.threads;
-    return {std::min(matrix.rows, std::max(blocks_of(matrix.rows, blocks), kBlockRows)), matrix.panels()};
 }
 
 int64_t Executor::bytes() const {
@@ -128,37 +61,6 @@ void Executor::run_kernel(Kernel kernel, const Call& call, const std::string& na
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void Executor::set_update_rule(UpdateRule rule, std::vector<std::shared_ptr<Store>> states) {
-    update_ = find_kernel(kernel_table(), rule.kernel, program_.is_double);
-    rule_ = std::move(rule);
-    states_ = std::move(states);
-    if (states_.size() + 2 > size_t(kMaxOperands)) throw std::invalid_argument("too many optimizer states");
-    norm_blocks_ = Memory(std::isfinite(rule_.clip_norm) ? blocks_.size() * sizeof(double) : 0);
-}
-
-void Executor::set_data(const Data& data, bool continued) {
-    data_ = data;
-    window_.close();
-    const int64_t row_bytes = data.inputs.stride * data.inputs.element_bytes;
-    if (const auto file = row_file_of(data.inputs.data))
-        window_.open(*file, row_bytes, data.rows, data.order, std::max(window_rows, program_.micro_batch),
-                     program_.threads);
-    if (!continued) window_.restart();
-    const KernelTable& table = kernel_table();
-    for (size_t s = 0; s < program_.stages.size(); ++s) {
-        const auto& operations = program_.stages[s].operations;
-        for (size_t o = 0; o < operations.size(); ++o) {
-            if (operations[o].kernel != "gather") continue;
-            const Source& source = source_of(operations[o].operands[1].index);
-            kernels_[s][o] = find_kernel(table, source.gather, program_.is_double);
-        }
-    }
-}
-
-const Source& Executor::source_of(int external) const {
-    return external == kInputs ? data_.inputs : external == kTargets ? data_.targets : data_.weights;
-}
-
 int Executor::threads_for(double operations) const {
     const double useful = operations / kOperationsPerThread;
     return useful < 2 ? 1 : useful < program_.threads ? int(useful) : program_.threads;
@@ -172,59 +74,23 @@ void Executor::poll_if_due() {
     poll();
 }
 
-// The memory that an operand means for the rows that begin at `row` of the micro-batch, which begins
-// at `first` of the data.
-Operand Executor::resolve(const Reference& reference, int64_t first, int64_t row, int worker) const {
-    const size_t index = size_t(reference.index);
-    const int64_t item = program_.is_double ? 8 : 4;
-    switch (reference.place) {
-        case Place::buffer: {
-            const Buffer& b = program_.buffers[index];
-            std::byte* base = b.whole_micro_batch
-                                  ? micro_batch_arena_.data() + b.offset + row * b.stride * b.element_bytes
-                                  : tile_arenas_[size_t(worker)].data() + b.offset;
-            return {base, b.stride, b.width};
-        }
-        case Place::parameter:
-        case Place::gradient: {
-            const Store& store = reference.place == Place::parameter ? *parameters_ : *gradient_;
-            const Matrix& m = store.matrices()[index];
-            return {store.at(reference.index), m.rows, m.columns};
-        }
-        case Place::transposed: {
-            const Matrix& m = parameters_->matrices()[index];
-            return {transposed_[index].data(), m.columns, m.rows};
-        }
-        case Place::external: {
-            if (reference.index == kOutput) {
-                const int64_t width = output_width_;
-                return {static_cast<std::byte*>(output_) + (first + row) * width * item, width, width};
-            }
-            const Source& s = source_of(reference.index);
-            if (reference.index == kInputs && window_.is_open())
-                return {const_cast<std::byte*>(window_.at(first + row)), s.stride, s.stride};
-            const int64_t skipped = data_.order ? 0 : (first + row) * s.stride * s.element_bytes;
-            return {const_cast<std::byte*>(static_cast<const std::byte*>(s.data)) + skipped, s.stride,
-                    s.stride};
-        }
-        case Place::none:
-            break;
-    }
-    return {};
-}
-
-Call Executor::make_call(const Operation& operation, int64_t first, int64_t row, int worker) const {
-    Call call;
-    for (size_t i = 0; i < operation.operands.size(); ++i)
-        call.operand[i] = resolve(operation.operands[i], first, row, worker);
-    call.numbers = operation.numbers.data();
-    call.seed = seed_;
-    call.update = update_number_;
+// The call for rows [row, row + rows) of the micro-batch that begins at `first` of the data.
+const Call& Executor::moved(RowCall& row_call, int64_t first, int64_t row, int64_t rows) const {
+    Call& call = row_call.call;
+    call.rows = rows;
     call.first_row = batch_row_ + row;
-    const bool in_window = window_.is_open() && operation.operands.size() > 1 &&
-                           operation.operands[1].place == Place::external &&
-                           operation.operands[1].index == kInputs;
-    call.order = in_window ? window_.slots(first + row) : data_.order ? data_.order + first + row : nullptr;
+    call.update = update_number_;
+    call.order = data_.order ? data_.order + first + row : nullptr;
+    for (int m = 0; m < row_call.count; ++m) {
+        const Moving& moving = row_call.moving[m];
+        const int64_t place = moving.external < 0 ? row : first + row;
+        std::byte* to = moving.base + place * moving.row_bytes;
+        if (moving.external == kInputs && window_.is_open()) {
+            to = const_cast<std::byte*>(window_.at(place));
+            call.order = window_.slots(place);
+        }
+        call.operand[moving.operand].data = to;
+    }
     return call;
 }
 
@@ -232,43 +98,37 @@ void Executor::row_stage(size_t stage, int64_t first, int64_t rows) {
     const int threads = threads_for(row_cost_ * double(rows));
     int64_t tiles = blocks_of(rows, program_.row_tile);
     tiles = std::min(rows, blocks_of(tiles, threads) * threads);
-    const auto& operations = program_.stages[stage].operations;
     ThreadPool::shared().run(threads, tiles, [&](int64_t tile, int worker) {
         const int64_t begin = rows * tile / tiles, end = rows * (tile + 1) / tiles;
-        for (size_t o = 0; o < operations.size(); ++o) {
-            Call call = make_call(operations[o], first, begin, worker);
-            call.rows = end - begin;
-            run_kernel(kernels_[stage][o], call, operations[o].kernel, worker);
-        }
+        for (RowCall& row_call : row_calls(stage, worker))
+            run_kernel(row_call.kernel, moved(row_call, first, begin, end - begin),
+                       row_call.operation->kernel, worker);
     });
 }
 
 void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
-    const auto& tasks = column_tasks_[stage];
+    auto& tasks = column_tasks_[stage];
     // A look-up is little work for each row, and the update of its table is much.
     const double update = fuse ? kOperationsPerElement * double(parameters_->elements()) : 0;
     const int threads = threads_for(std::max(column_cost_ * double(rows), update));
     ThreadPool::shared().run(threads, int64_t(tasks.size()), [&](int64_t number, int worker) {
-        const Task& task = tasks[size_t(number)];
-        Call call = make_call(*task.operation, 0, 0, worker);
+        Task& task = tasks[size_t(number)];
+        Call& call = task.call;
         call.rows = rows;
-        call.begin = task.begin;
-        call.end = task.end;
-        call.panels = task.panels;
         call.resume = started_;
         run_kernel(task.kernel, call, task.operation->kernel, worker);
         if (!fuse) return;
         const int parameter = task.operation->operands[0].index;
         const int64_t height = parameters_->matrices()[size_t(parameter)].rows;
-        for (int64_t p = 0; p < task.panels; ++p)
-            update_block(parameter, task.begin + p * height, task.end + p * height, worker);
+        for (int64_t p = 0; p < call.panels; ++p)
+            update_block(parameter, call.begin + p * height, call.end + p * height, worker);
     });
 }
 
 void Executor::host_stage(size_t stage, int64_t rows) {
     for (const Operation& operation : program_.stages[stage].operations) {
         std::vector<Operand> operands;
-        for (const Reference& reference : operation.operands) operands.push_back(resolve(reference, 0, 0, 0));
+        for (const Reference& reference : operation.operands) operands.push_back(operand_of(reference, 0));
         if (host) host(rows, batch_row_, operands);
     }
 }
@@ -346,12 +206,9 @@ double Executor::reciprocal() const {
 }
 
 void Executor::update_block(int parameter, int64_t begin, int64_t end, int worker) {
-    Call call;
-    call.operand[0].data = parameters_->at(parameter);
-    call.operand[1].data = gradient_->at(parameter);
-    for (size_t s = 0; s < states_.size(); ++s) call.operand[s + 2].data = states_[s]->at(parameter);
-    call.numbers = update_numbers_[rule_.decayed[size_t(parameter)] ? 1 : 0].data();
     const Matrix& matrix = parameters_->matrices()[size_t(parameter)];
+    Call& call = update_calls_[size_t(worker) * parameters_->matrices().size() + size_t(parameter)];
+    call.numbers = update_numbers_[rule_.decayed[size_t(parameter)] ? 1 : 0].data();
     const bool narrow = matrix.columns % kPanel != 0;  // the last panel
     const int64_t last = narrow ? std::clamp((matrix.panels() - 1) * matrix.rows, begin, end) : end;
     for (const auto& [from, to] : {std::pair{begin, last}, std::pair{last, end}}) {
@@ -366,9 +223,7 @@ void Executor::update_block(int parameter, int64_t begin, int64_t end, int worke
 
 void Executor::transpose_block(int parameter, int64_t begin, int64_t end, int worker) {
     if (transposed_[size_t(parameter)].size() == 0) return;
-    Call call;
-    call.operand[0] = resolve({Place::transposed, parameter}, 0, 0, 0);
-    call.operand[1] = resolve({Place::parameter, parameter}, 0, 0, 0);
+    Call& call = transpose_calls_[size_t(worker) * transposed_.size() + size_t(parameter)];
     call.begin = begin;
     call.end = end;
     static const std::string name = "transpose";
@@ -507,9 +362,9 @@ bool Executor::finish(const double* scalars, int64_t scalar_count) {
 void Executor::forward(const Data& data, void* out, int64_t width) {
     const std::lock_guard<std::mutex> lock(mutex_);
     const FloatEnvironment environment;
-    set_data(data);
     output_ = out;
     output_width_ = width;
+    set_data(data);
     batch_row_ = 0;
     for (int64_t first = 0; first < data.rows; first += program_.micro_batch) {
         const int64_t rows = std::min(program_.micro_batch, data.rows - first);

@@ -51,6 +51,10 @@ struct Totals {
     double weight = 0;  // sum of weights, likewise
 };
 
+inline int64_t blocks_of(int64_t n, int64_t size) {
+    return (n + size - 1) / size;
+}
+
 enum class Outcome : int { done, time_up, not_finite };
 
 class Executor {
@@ -116,11 +120,27 @@ public:
     double weight_squares();
 
 private:
+    // A block of a gradient: panel rows [begin, end), all in one panel, and the same rows of the panels that
+    // follow. A task is one thread's, so its call can be filled in where it stands.
     struct Task {
         const Operation* operation;
         Kernel kernel;
-        int64_t begin, end;  // panel rows of the gradient, all in one panel
-        int64_t panels;      // and the same rows of the panels that follow
+        Call call;
+    };
+    // An operand that lies elsewhere for every tile: in a buffer of the micro-batch, or in the user's arrays.
+    struct Moving {
+        int operand;
+        int external;  // which of the user's arrays; -1: a buffer
+        std::byte* base;
+        int64_t row_bytes;
+    };
+    // An operation on a tile of rows, of one thread.
+    struct RowCall {
+        const Operation* operation;
+        Kernel kernel;
+        Call call;
+        Moving moving[kMaxOperands] = {};
+        int count = 0;  // of what moves
     };
     struct Block {
         int parameter;
@@ -128,13 +148,21 @@ private:
     };
 
     void run_kernel(Kernel kernel, const Call& call, const std::string& name, int worker);
+    // What is found once, or for each call with data (binding.cpp).
     void bind();
+    Call call_of(const Operation& operation, int worker) const;
+    RowCall row_call(const Operation& operation, Kernel kernel, int worker) const;
+    void add_tasks(const Operation& operation, Kernel kernel, std::vector<Task>& tasks) const;
     std::pair<int64_t, int64_t> block_of(const Matrix& matrix, double operations) const;
     std::pair<int64_t, int64_t> looked_up_block_of(const Matrix& matrix) const;
+    Operand operand_of(const Reference& reference, int worker) const;
     void set_data(const Data& data, bool continued = false);
+    void bind_external(RowCall& row_call, Moving& moving);
     const Source& source_of(int external) const;
-    Operand resolve(const Reference& reference, int64_t first, int64_t row, int worker) const;
-    Call make_call(const Operation& operation, int64_t first, int64_t row, int worker) const;
+    std::vector<RowCall>& row_calls(size_t stage, int worker) {
+        return row_calls_[stage * size_t(program_.threads) + size_t(worker)];
+    }
+    const Call& moved(RowCall& row_call, int64_t first, int64_t row, int64_t rows) const;
     int threads_for(double operations) const;
     void poll_if_due();
 
@@ -166,9 +194,11 @@ private:
     Memory norm_blocks_;
     RowWindow window_;
 
-    std::vector<std::vector<Kernel>> kernels_;     // of every stage's operations
-    std::vector<std::vector<Task>> column_tasks_;  // of every column stage
-    std::vector<Block> blocks_;                    // of the update
+    std::vector<std::vector<RowCall>> row_calls_;         // of every stage and thread
+    std::vector<std::vector<Task>> column_tasks_;         // of every stage
+    std::vector<Call> update_calls_, transpose_calls_;    // of every thread and parameter
+    std::pair<std::string, Kernel> gathers_[kExternals];  // that read the user's arrays
+    std::vector<Block> blocks_;                           // of the update
     Kernel transpose_ = nullptr, squared_norm_ = nullptr, update_ = nullptr;
     double row_cost_ = 0, column_cost_ = 0;               // operations for each row
     std::vector<std::map<std::string, double>> seconds_;  // of every thread; empty: no profiling

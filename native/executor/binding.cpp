@@ -1,0 +1,204 @@
+// What an executor finds once: kernels, tasks, and the memory that every operand means.
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <utility>
+
+#include "executor/executor.hpp"
+
+namespace onefold {
+
+namespace {
+
+// A block of the gradient that one task continues: from 2 to 80 microseconds of one core.
+constexpr double kOperationsPerTask = 4e5, kMostOperationsPerTask = 2e7;
+constexpr int kTasksPerThread = 8;
+// Blocks begin at multiples of 96 panel rows: whole register tiles (12 or 6 rows), whole panels of
+// the transposed copy (32 rows).
+constexpr int64_t kBlockRows = 96, kMostBlockRows = 192;
+
+}  // namespace
+
+void Executor::bind() {
+    const KernelTable& table = kernel_table();
+    transpose_ = find_kernel(table, "transpose", program_.is_double);
+    squared_norm_ = find_kernel(table, "squared_norm", program_.is_double);
+    const auto& matrices = parameters_->matrices();
+    for (size_t i = 0; i < matrices.size(); ++i) {
+        for (int64_t begin = 0; begin < matrices[i].panel_rows(); begin += kUpdateRows)
+            blocks_.push_back({int(i), begin, std::min(matrices[i].panel_rows(), begin + kUpdateRows)});
+        const bool wanted = i < program_.transposed.size() && program_.transposed[i];
+        const Matrix turned{matrices[i].columns, matrices[i].rows};
+        transposed_.emplace_back(wanted ? size_t(turned.elements()) * (program_.is_double ? 8 : 4) : 0);
+    }
+    row_calls_.resize(program_.stages.size() * size_t(program_.threads));
+    for (size_t s = 0; s < program_.stages.size(); ++s) {
+        const Stage& stage = program_.stages[s];
+        std::vector<Task> tasks;
+        for (const Operation& operation : stage.operations) {
+            if (stage.kind == StageKind::host) continue;  // not a kernel
+            Kernel kernel = nullptr;                      // gather is found when the data are known
+            if (operation.kernel != "gather")
+                kernel = find_kernel(table, operation.kernel, program_.is_double);
+            if (stage.kind == StageKind::rows) {
+                row_cost_ += operation.cost;
+                for (int worker = 0; worker < program_.threads; ++worker)
+                    row_calls(s, worker).push_back(row_call(operation, kernel, worker));
+                continue;
+            }
+            column_cost_ += operation.cost;
+            add_tasks(operation, kernel, tasks);
+        }
+        column_tasks_.push_back(std::move(tasks));
+    }
+    for (int worker = 0; worker < program_.threads; ++worker)
+        for (size_t i = 0; i < matrices.size(); ++i) {
+            Call call;
+            call.operand[0] = operand_of({Place::transposed, int(i)}, 0);
+            call.operand[1] = operand_of({Place::parameter, int(i)}, 0);
+            transpose_calls_.push_back(call);
+        }
+}
+
+Call Executor::call_of(const Operation& operation, int worker) const {
+    Call call;
+    for (size_t i = 0; i < operation.operands.size(); ++i)
+        call.operand[i] = operand_of(operation.operands[i], worker);
+    call.numbers = operation.numbers.data();
+    call.seed = seed_;
+    return call;
+}
+
+Executor::RowCall Executor::row_call(const Operation& operation, Kernel kernel, int worker) const {
+    RowCall made{&operation, kernel, call_of(operation, worker)};
+    for (size_t i = 0; i < operation.operands.size(); ++i) {
+        const Reference& reference = operation.operands[i];
+        const size_t index = size_t(reference.index);
+        if (reference.place == Place::external)
+            made.moving[made.count++] = {int(i), reference.index, nullptr, 0};
+        else if (reference.place == Place::buffer && program_.buffers[index].whole_micro_batch)
+            made.moving[made.count++] = {
+                int(i), -1, static_cast<std::byte*>(made.call.operand[i].data),
+                program_.buffers[index].stride * program_.buffers[index].element_bytes};
+    }
+    return made;
+}
+
+void Executor::add_tasks(const Operation& operation, Kernel kernel, std::vector<Task>& tasks) const {
+    const Matrix& matrix = gradient_->matrices()[size_t(operation.operands[0].index)];
+    const auto [rows, panels] = operation.kernel == "embedding_gradient"
+                                    ? looked_up_block_of(matrix)
+                                    : block_of(matrix, operation.cost * double(program_.micro_batch));
+    for (int64_t i = 0; i < matrix.rows; i += rows)
+        for (int64_t p = 0; p < matrix.panels(); p += panels) {
+            Task task{&operation, kernel, call_of(operation, 0)};
+            task.call.begin = p * matrix.rows + i;
+            task.call.end = p * matrix.rows + std::min(matrix.rows, i + rows);
+            task.call.panels = std::min(panels, matrix.panels() - p);
+            tasks.push_back(task);
+        }
+}
+
+// Rows and panels of the blocks in which the gradient of a matrix is made: as square as can be, so
+// that the columns of both factors are read from the second-level cache.
+std::pair<int64_t, int64_t> Executor::block_of(const Matrix& matrix, double operations) const {
+    const double share = operations / double(program_.threads * kTasksPerThread);
+    const double wanted = std::clamp(share, kOperationsPerTask, kMostOperationsPerTask);
+    const double row_cost = operations / double(matrix.panel_rows()) + 1;
+    const int64_t panel_rows = int64_t(std::min(wanted / row_cost, double(matrix.panel_rows()))) + 1;
+    const int64_t rows =
+        std::min(blocks_of(std::min(panel_rows, kMostBlockRows), kBlockRows) * kBlockRows, matrix.rows);
+    return {rows, blocks_of(panel_rows, rows)};
+}
+
+// Every block of an embedding's gradient reads the codes of all rows: as few as keep the threads busy, though
+// the first ones, of the most frequent categories perhaps, take longer.
+std::pair<int64_t, int64_t> Executor::looked_up_block_of(const Matrix& matrix) const {
+    const int64_t blocks = program_.threads == 1 ? 1 : 2 * program_.threads;
+    return {std::min(matrix.rows, std::max(blocks_of(matrix.rows, blocks), kBlockRows)), matrix.panels()};
+}
+
+// The memory that an operand means for the first row of a micro-batch; an array of the user has none yet.
+Operand Executor::operand_of(const Reference& reference, int worker) const {
+    const size_t index = size_t(reference.index);
+    switch (reference.place) {
+        case Place::buffer: {
+            const Buffer& b = program_.buffers[index];
+            const Memory& arena = b.whole_micro_batch ? micro_batch_arena_ : tile_arenas_[size_t(worker)];
+            return {arena.data() + b.offset, b.stride, b.width};
+        }
+        case Place::parameter:
+        case Place::gradient: {
+            const Store& store = reference.place == Place::parameter ? *parameters_ : *gradient_;
+            const Matrix& m = store.matrices()[index];
+            return {store.at(reference.index), m.rows, m.columns};
+        }
+        case Place::transposed: {
+            const Matrix& m = parameters_->matrices()[index];
+            return {transposed_[index].data(), m.columns, m.rows};
+        }
+        case Place::external:
+        case Place::none:
+            break;
+    }
+    return {};
+}
+
+void Executor::set_update_rule(UpdateRule rule, std::vector<std::shared_ptr<Store>> states) {
+    update_ = find_kernel(kernel_table(), rule.kernel, program_.is_double);
+    rule_ = std::move(rule);
+    states_ = std::move(states);
+    if (states_.size() + 2 > size_t(kMaxOperands)) throw std::invalid_argument("too many optimizer states");
+    norm_blocks_ = Memory(std::isfinite(rule_.clip_norm) ? blocks_.size() * sizeof(double) : 0);
+    update_calls_.clear();
+    for (int worker = 0; worker < program_.threads; ++worker)
+        for (size_t i = 0; i < parameters_->matrices().size(); ++i) {
+            Call call;
+            call.operand[0].data = parameters_->at(int64_t(i));
+            call.operand[1].data = gradient_->at(int64_t(i));
+            for (size_t s = 0; s < states_.size(); ++s) call.operand[s + 2].data = states_[s]->at(int64_t(i));
+            update_calls_.push_back(call);
+        }
+}
+
+void Executor::set_data(const Data& data, bool continued) {
+    data_ = data;
+    window_.close();
+    const int64_t row_bytes = data.inputs.stride * data.inputs.element_bytes;
+    if (const auto file = row_file_of(data.inputs.data))
+        window_.open(*file, row_bytes, data.rows, data.order, std::max(window_rows, program_.micro_batch),
+                     program_.threads);
+    if (!continued) window_.restart();
+    for (auto& calls : row_calls_)
+        for (RowCall& row_call : calls)
+            for (int m = 0; m < row_call.count; ++m) bind_external(row_call, row_call.moving[m]);
+}
+
+// Where an array of the user lies, and the kernel that reads such an array.
+void Executor::bind_external(RowCall& row_call, Moving& moving) {
+    if (moving.external < 0) return;
+    Operand& operand = row_call.call.operand[moving.operand];
+    if (moving.external == kOutput) {
+        moving.base = static_cast<std::byte*>(output_);
+        moving.row_bytes = output_width_ * (program_.is_double ? 8 : 4);
+        operand = {output_, output_width_, output_width_};
+        return;
+    }
+    const Source& source = source_of(moving.external);
+    operand = {const_cast<void*>(source.data), source.stride, source.stride};
+    moving.base = static_cast<std::byte*>(operand.data);
+    moving.row_bytes = data_.order ? 0 : source.stride * source.element_bytes;
+    if (row_call.operation->kernel != "gather") return;
+    auto& [name, kernel] = gathers_[moving.external];
+    if (name != source.gather) {
+        kernel = find_kernel(kernel_table(), source.gather, program_.is_double);
+        name = source.gather;
+    }
+    row_call.kernel = kernel;
+}
+
+const Source& Executor::source_of(int external) const {
+    return external == kInputs ? data_.inputs : external == kTargets ? data_.targets : data_.weights;
+}
+
+}  // namespace onefold
