@@ -7,19 +7,18 @@ from one run to the next.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from onefold._errors import OptionError, TableError, nearest, unknown
+from onefold.data import csv_text
 from onefold.data.columns import (
     MISSING,
     Chunk,
@@ -45,7 +44,6 @@ from onefold.data.sources import (
     is_remote,
     literal,
     over,
-    ragged,
     stamp,
     statements,
 )
@@ -339,8 +337,9 @@ class Table:
         names = (
             [f"c{i}" for i in range(len(given))] if kind == "csv" and not self._header else given
         )
-        if kind == "csv" and self._header and not self._remote:
-            self._check_header(given)
+        if kind == "csv" and self._header and self.files:
+            assert self._delimiter is not None
+            csv_text.check_header(self._first_line(), self._delimiter, given, self.name)
         check_unique(names, self.name)
         types = [str(row[1]) for row in described]
         if kind == "csv" and sql is None and set(map(duckdb_kind, types)) <= {"number", "text"}:
@@ -390,7 +389,7 @@ class Table:
         )
         options.append("nullstr = [" + ", ".join(map(literal, _texts(MISSING))) + "]")
         if not self._remote:
-            self._delimiter = self._delimiter or self._sniff()
+            self._delimiter = self._delimiter or csv_text.separator(self._first_line())
         if self._delimiter is not None:
             options.append(f"delim = {literal(self._delimiter)}")
         if self._encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
@@ -407,56 +406,12 @@ class Table:
         )
         return scan.replace("sample_size = -1", f"auto_detect = false, columns = {{{columns}}}", 1)
 
-    def _text(self, path: Path) -> IO[str]:
-        with open(path, "rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-        opened: Any = gzip.open if zipped else open
-        text: IO[str] = opened(path, "rt", encoding=self._encoding, errors="replace", newline="")
-        return text
-
     def _first_line(self) -> str:
-        try:
-            with self._text(self.files[0]) as file:
-                return file.readline().strip("\ufeff\r\n")
-        except LookupError as error:
-            raise TableError(
-                f"unknown encoding {self._encoding!r}; try utf-8 or latin-1"
-            ) from error
-        except (OSError, EOFError) as error:
-            raise TableError(f"could not read {self.files[0]}: {error}") from error
-
-    def _sniff(self) -> str:
-        """The separator that stands in the first line most often, outside quotes."""
-        outside = "".join(self._first_line().split('"')[::2])
-        return max(",;\t|", key=outside.count)
-
-    def _check_header(self, found: Sequence[str]) -> None:
-        """Refuse a name that stands twice in the first line: DuckDB would give one of them another."""
-        assert self._delimiter is not None
-        cells = [
-            name.strip()
-            for name in next(csv.reader([self._first_line()], delimiter=self._delimiter), [])
-        ]
-        if len(cells) == len(found):
-            check_unique(cells, self.name)
+        return csv_text.first_line(self.files[0], self._encoding)
 
     def _duckdb_errors(self) -> Errors:
-        return Errors(self.name, self._encoding, self._diagnose)
+        def diagnose() -> None:
+            if self.files and self._delimiter is not None:
+                csv_text.diagnose(self.files, self._delimiter, self._encoding)
 
-    def _diagnose(self) -> None:
-        """Where a CSV that DuckDB could make nothing of is ragged or has an open quote."""
-        for path in self.files:
-            assert self._delimiter is not None
-            with self._text(path) as file:
-                reader = csv.reader(file, delimiter=self._delimiter, strict=True)
-                try:
-                    width = 0
-                    for row in reader:
-                        width = width or len(row)
-                        if row and len(row) != width:
-                            raise ragged(f"{path}, line {reader.line_num}", len(row), width)
-                except (csv.Error, EOFError) as error:
-                    if "unexpected end" in str(error):
-                        where = f"{path}, line {reader.line_num}"
-                        raise TableError(f"{where}: a quote is not closed") from error
-                    raise TableError(f"{path}, line {reader.line_num}: {error}") from error
+        return Errors(self.name, self._encoding, diagnose)
