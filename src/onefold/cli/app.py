@@ -17,6 +17,7 @@ from onefold.cli.preparation import prepare
 from onefold.cli.recipe import Recipe
 from onefold.cli.training import check, follow
 from onefold.cli.writing import check_writable, write_table
+from onefold.data.sources import without_passwords
 
 app = typer.Typer(
     name="onefold",
@@ -91,6 +92,8 @@ def train(
     with output.watching(quiet) as watch:
         prepared = prepare(recipe, recipe.table(table, memory), memory=memory, watch=watch)
     log.table(prepared)
+    if recipe.sql is not None and without_passwords(recipe.sql) != recipe.sql:
+        log.line("note: the query holds a password, and is kept in the model file")
     trained = follow(
         recipe,
         prepared,

@@ -17,6 +17,7 @@ from onefold.cli.preparation import Prepared, Watch, numbered, prepare, rows_of
 from onefold.cli.recipe import Recipe
 from onefold.cli.training import Record
 from onefold.data.configuration import build
+from onefold.data.sources import is_remote
 from onefold.data.target import present_rows
 from onefold.network import Network
 
@@ -45,7 +46,8 @@ class Loaded:
             The model was trained on a query, which is not given.
         """
         query = self.recipe.sql
-        if source is None and sql is None and query is not None:
+        elsewhere = source is None or (is_remote(source) and not self.recipe.from_query)
+        if elsewhere and sql is None and query is not None:
             raise OptionError(
                 "this model was trained on a query, which is run when you give it: "
                 f"--sql {shlex.quote(query)}"

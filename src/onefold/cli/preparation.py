@@ -116,6 +116,7 @@ def prepare(
     del rows, parts, named, test, validation, train
     encoder = known[0] if known else _learn(recipe, table, places["train"], memory, watch)
     inputs = _encode(table, encoder, places, _home(encoder, places, memory), memory, watch)
+    table.close()  # training may take long
     both = {name: (inputs[name], targets[name]) for name in targets}
     return Prepared(encoder, target, both, skipped, table.digest(), weights, table.named_by_numbers)
 
