@@ -261,8 +261,9 @@ def _learn(
     """The encoder of a table's columns, but the target, from some of its rows (ascending)."""
     left_out = (recipe.target, recipe.split_column)
     kinds = {name: kind for name, kind in table.kinds.items() if name not in left_out}
+    measured = [name for name in table.measured if name in kinds and name not in recipe.drop]
     fit = data.EncoderFit(
-        kinds, numeric=recipe.numeric, categorical=recipe.categorical, drop=recipe.drop,
+        kinds, numeric=(*recipe.numeric, *measured), categorical=recipe.categorical, drop=recipe.drop,
         scaling=recipe.scaling, max_categories=recipe.max_categories, one_hot=recipe.one_hot,
         least_rows=recipe.least_rows,
     )  # fmt: skip

@@ -98,6 +98,8 @@ class Table:
     ----------
     kinds : dict of str to str
         "number", "date" or "text" by column; truth values are text, "true" and "false".
+    measured : tuple of str
+        Columns that are known to be measures, however few their values: the pixels of images.
     column_bytes : int
         Bytes that a reading takes for each column, about.
 
@@ -148,6 +150,7 @@ class Table:
         self._session: Session | None = None
         self._open: Callable[[list[str]], Iterator[Chunk]]  # of the columns that are wanted
         self.kinds: dict[str, str]
+        self.measured: tuple[str, ...] = ()
         kind = "query" if source is None else "frame"
         if self.files:
             kind = format or format_of(self.files[0])
@@ -164,6 +167,7 @@ class Table:
             )
         if kind == "idx":
             self._from_arrays(from_idx(self.files[0]))
+            self.measured = tuple(name for name in self.kinds if name != "label")
         elif kind == "sqlite":
             self._from_sqlite(sql)
         elif kind == "frame":
