@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
+REMOTE := .venv-remote
 WHEELS := build/wheels
 SOURCES := $(shell find src native -type f -not -name '*.so' -not -path '*__pycache__*') CMakeLists.txt pyproject.toml README.md
 
-.PHONY: demo test test-oldest lint format bench bench-quick sanitize clean
+.PHONY: demo test test-oldest test-remote lint format bench bench-quick sanitize clean
 
 demo: $(VENV)/installed
 	mkdir -p demo
@@ -21,6 +22,10 @@ test: $(VENV)/tested
 # The estimators with the oldest scikit-learn that they take.
 test-oldest: $(OLDEST)/tested
 	$(OLDEST)/bin/python -m pytest -q tests/estimators
+
+# Tables from PostgreSQL, S3 and the web. PostgreSQL's tests skip where its programs are not installed.
+test-remote: $(REMOTE)/tested
+	$(REMOTE)/bin/python -m pytest -q tests/cli/test_remote.py
 
 lint: $(VENV)/linted
 	$(BIN)/ruff check .
@@ -73,6 +78,13 @@ $(OLDEST)/tested: $(WHEELS)/built tests/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint tests/oldest.txt "$$(echo $(WHEELS)/*.whl)[test]"
 	touch $@
 
+$(REMOTE)/tested: $(WHEELS)/built tests/remote.txt
+	test -d $(REMOTE) || $(PYTHON) -m venv $(REMOTE)
+	$(REMOTE)/bin/python -m pip install --quiet --upgrade pip
+	$(REMOTE)/bin/python -m pip install --quiet --force-reinstall --no-deps $(WHEELS)/*.whl
+	$(REMOTE)/bin/python -m pip install --quiet $(WHEELS)/*.whl --requirement tests/remote.txt
+	touch $@
+
 $(VENV)/linted: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet '.[lint]'
 	touch $@
@@ -86,4 +98,4 @@ benchmarks/.venv/installed: $(SOURCES) benchmarks/requirements.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST) benchmarks/.venv build demo
+	rm -rf $(VENV) $(OLDEST) $(REMOTE) benchmarks/.venv build demo

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from onefold import _native, optim
-from onefold._errors import OptionError
+from onefold._errors import DataError, OptionError
 from onefold.nn import losses
 from onefold.nn.layers import Dense, Layer, layer_config, layer_from_config
 from onefold.train import arrays
@@ -27,7 +28,7 @@ from onefold.train.session import Evaluator, Session, prepare
 from onefold.train.state import OptimizerState, Parameters, ParameterView, State
 
 if TYPE_CHECKING:
-    from onefold.nn.losses import Loss
+    from onefold.nn.losses import Loss, Targets
     from onefold.optim import Optimizer
 
 Array = NDArray[Any]
@@ -558,6 +559,39 @@ class Network:
         x, targets, weights = prepare(self._architecture, chosen, X, y, sample_weight)
         evaluator = self._evaluator(chosen, targets.labels, weights is not None, threads, len(x))
         return evaluator(x, targets.array, weights)
+
+    def evaluate_pieces(
+        self,
+        pieces: Iterable[tuple[ArrayLike, ArrayLike]],
+        *,
+        loss: str | Loss = "squared_error",
+        threads: int | None = None,
+    ) -> float:
+        """Mean of the loss over rows that come a piece at a time; the bits of `evaluate` over all of them.
+
+        Parameters
+        ----------
+        pieces : iterable of (X, y)
+            One after another, each as in `fit`. All have the same kind of targets.
+        loss, threads
+            As in `fit`.
+
+        Raises
+        ------
+        DataError
+            There is no row.
+        """
+        chosen = losses.get(loss)
+
+        def checked(X: ArrayLike, y: ArrayLike) -> tuple[Array, Targets]:
+            return prepare(self._architecture, chosen, X, y, None)[:2]
+
+        rest = (checked(X, y) for X, y in pieces)
+        first = next(rest, None)
+        if first is None:
+            raise DataError("there is no piece, so there is no loss")
+        evaluator = self._evaluator(chosen, first[1].labels, False, threads, _PREDICT_ROWS)
+        return evaluator.pieces((x, y.array, None) for x, y in chain([first], rest))
 
     # Files.
 

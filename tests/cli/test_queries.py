@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 import duckdb
+import numpy as np
 import pytest
 from cli_shared import FAST, table
 
 from onefold import TableError
-from onefold.data import sources
+from onefold.data import Table, sources
 
 
 def test_parquet_and_queries(run, tmp_path):
@@ -65,6 +66,53 @@ def test_an_extension_that_cannot_be_had(name, said):
     with pytest.raises(TableError, match=f"install_extension\\('{name}'\\)"):  # noqa: SIM117
         with sources.Errors("s3://bucket/t.parquet", "utf-8", lambda: None):
             raise duckdb.IOException(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('at "host=x user=me password=hunter2": no', 'at "host=x user=me password=...": no'),
+        ("password='hunter 2' user=me", "password=... user=me"),
+        ('at "postgresql://me:hunter2@host:5432/x"', 'at "postgresql://me:...@host:5432/x"'),
+        ("(type s3, secret 'hunter2', region 'x')", "(type s3, secret ..., region 'x')"),
+        ("session_token => 'hunter2', secret = 'hun", "session_token => ..., secret = ..."),
+        ("password authentication failed", "password authentication failed"),
+        ("create secret (type s3)", "create secret (type s3)"),
+        ("https://host:80/me@home", "https://host:80/me@home"),
+    ],
+)
+def test_passwords_are_not_shown(text, shown):
+    assert sources.without_passwords(text) == shown
+
+
+def test_a_query_gives_its_rows_in_one_order():
+    """With two threads a grouping is in another order each time."""
+    table = Table(sql="select range % 100000 as a, count(*) as b from range(1000000) group by a")
+    a = table.column("a")
+    for _ in range(3):
+        np.testing.assert_array_equal(table.column("a"), a)
+
+
+def test_readings_within_each_other():
+    table = Table(sql="create temp table t as from range(300000); from t")
+    within = table.chunks()
+    rows = len(next(within)["range"])
+    assert len(table.column("range")) == 300_000
+    assert rows + sum(len(chunk["range"]) for chunk in within) == 300_000
+    begun = table.chunks()
+    next(begun)
+    del begun
+    assert len(table.column("range")) == 300_000
+
+
+def test_files_of_a_query_that_change(tmp_path):
+    path = table(tmp_path / "t.csv", 50)
+    source = Table(sql=f"select * from '{path}'")
+    assert len(source.column("a")) == 50
+    with path.open("a") as file:
+        file.write("50,1,u,3.0\n")
+    with pytest.raises(TableError, match="the query has changed while it was read"):
+        source.column("y")
 
 
 def test_an_address_is_not_a_file(run):

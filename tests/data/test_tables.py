@@ -164,6 +164,28 @@ def test_idx_images_with_their_labels(tmp_path):
         Table(path)
 
 
+def test_every_pixel_is_a_number(tmp_path):
+    """Also where it has three to five values, which elsewhere are codes of categories."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (60, 2, 2)).astype(np.uint8)
+    images[:, 0, 1] = rng.integers(0, 3, 60)
+    images[:, 1, 0] = 0
+    path = tmp_path / "part-images-idx3-ubyte"
+    path.write_bytes(struct.pack(">IIII", 0x803, 60, 2, 2) + images.tobytes())
+    labels = rng.integers(0, 3, 60).astype(np.uint8)
+    (tmp_path / "part-labels-idx1-ubyte").write_bytes(
+        struct.pack(">II", 0x801, 60) + labels.tobytes()
+    )
+
+    def learned(**options):
+        encoder = prepare(recipe := Recipe(**options), recipe.table(path)).encoder
+        return {column.name: column.word for column in encoder.columns}, set(encoder.dropped)
+
+    assert learned(target="label") == (dict.fromkeys(("p0", "p1", "p3"), "numeric"), {"p2"})
+    assert learned(target="label", categorical=("p1",))[0]["p1"] == "categorical"
+    assert learned(target="p0")[0] == {"p1": "numeric", "p3": "numeric", "label": "categorical"}
+
+
 def test_a_file_that_changes_while_it_is_read(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("x,y\n" + "1,2\n" * 10)

@@ -135,6 +135,17 @@ def test_gradient_of_any_cut(small, make_net):
             np.testing.assert_array_equal(whole[name], other[name])
 
 
+def test_a_loss_of_any_pieces(small, make_net):
+    X, y, _ = small
+    net = make_net()
+    whole = net.evaluate(X, y, loss="cross_entropy")
+    for step in (1, 7, 100, 211):
+        pieces = ((X[i : i + step], y[i : i + step]) for i in range(0, len(X), step))
+        assert net.evaluate_pieces(pieces, loss="cross_entropy") == whole
+    with pytest.raises(of.DataError, match="there is no piece"):
+        net.evaluate_pieces([])
+
+
 def test_a_row_alone_and_among_others(small, make_net, monkeypatch):
     X = small[0]
     net = make_net()

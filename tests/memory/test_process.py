@@ -43,6 +43,19 @@ def test_a_gradient_over_ten_million_rows_in_200_megabytes(tmp_path):
     assert beyond > 700e6  # the rows do not fit by themselves
 
 
+def peak(*arguments):
+    """What the command takes at most, in bytes, and what it prints."""
+    code = (
+        "import sys, onefold.cli as c; s = c.main(sys.argv[1:]); "
+        "print(next(l for l in open('/proc/self/status') if l.startswith('VmHWM'))); sys.exit(s)"
+    )
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    found = re.search(r"VmHWM:\s+(\d+) kB", run.stdout)
+    return int(found[1]) * 1024, run.stdout[: found.start()]
+
+
 @linux
 def test_a_table_three_times_the_budget(tmp_path):
     path, rows, width, budget = tmp_path / "t.parquet", 1_400_000, 150, 275e6
@@ -50,25 +63,41 @@ def test_a_table_three_times_the_budget(tmp_path):
     with duckdb.connect() as database:
         database.execute("set threads = 1")
         database.execute(
-            f"copy (select {columns}, range % 2 as y from range({rows})) to '{path}' (format parquet)"
+            f"copy (select {columns}, range % 3 as y from range({rows})) to '{path}' (format parquet)"
         )
     assert rows * width * 4 > 3 * budget
-    found = {}
+    model, found = tmp_path / "m.onefold", {}
     for memory in ("275MB", "4GB"):
-        command = [
-            sys.executable, "-c",
-            "import sys, onefold.cli as c; s = c.main(sys.argv[1:]); "
-            "print(next(l for l in open('/proc/self/status') if l.startswith('VmHWM'))); sys.exit(s)",
-            "train", str(path), "--target", "y", "--epochs", "1", "--batch-size", "1024",
-            "--memory", memory, "-q", "-o", str(tmp_path / "m.onefold"),
-        ]  # fmt: skip
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert run.returncode == 0, run.stderr
-        fingerprint = re.search(r"fingerprint \w+ \((\w+)\)", run.stdout)[1]
-        found[memory] = int(re.search(r"VmHWM:\s+(\d+) kB", run.stdout)[1]) * 1024, fingerprint
+        size, printed = peak(
+            "train", path, "--target", "y", "--epochs", 1, "--batch-size", 1024,
+            "--memory", memory, "-q", "-o", model,
+        )  # fmt: skip
+        found[memory] = size, re.search(r"fingerprint \w+ \((\w+)\)", printed)[1]
     assert found["275MB"][1] == found["4GB"][1]
     assert found["275MB"][0] <= budget
     assert found["4GB"][0] > rows * width * 4
+
+    within, figures = peak("evaluate", model, path, "--json", "-q", "--memory", "275MB")
+    beyond, same = peak("evaluate", model, path, "--json", "-q")
+    assert figures == same[same.index("{") :]  # DuckDB's own progress may stand before it
+    assert within <= budget
+    assert beyond > 2 * budget
+
+
+@linux
+def test_figures_that_need_every_row_within_a_budget(tmp_path):
+    """Two classes are ordered by their outputs."""
+    path, rows = tmp_path / "t.parquet", 2_000_000
+    with duckdb.connect() as database:
+        database.execute(
+            "copy (select (hash(range) / 1e19)::float as x, (hash(range + 9) % 100 < 50)::int as y "
+            f"from range({rows})) to '{path}' (format parquet)"
+        )
+    model = tmp_path / "m.onefold"
+    peak("train", path, "--target", "y", "--epochs", 1, "--batch-size", 8192, "-q", "-o", model)
+    within, figures = peak("evaluate", model, path, "--json", "-q", "--memory", "400MB")
+    assert "roc_auc" in figures
+    assert within <= 400e6
 
 
 @linux
@@ -77,13 +106,8 @@ def test_a_csv_within_a_budget(tmp_path):
     columns = ", ".join(f"(hash(range * 200 + {i}) / 1e19)::float as x{i}" for i in range(40))
     with duckdb.connect() as database:
         database.execute(f"copy (select {columns}, range % 2 as y from range(200000)) to '{path}'")
-    command = [
-        sys.executable, "-c",
-        "import sys, onefold.cli as c; s = c.main(sys.argv[1:]); "
-        "print(next(l for l in open('/proc/self/status') if l.startswith('VmHWM'))); sys.exit(s)",
-        "train", str(path), "--target", "y", "--epochs", "1", "--batch-size", "1024",
-        "--memory", "260MB", "-q", "-o", str(tmp_path / "m.onefold"),
-    ]  # fmt: skip
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    assert int(re.search(r"VmHWM:\s+(\d+) kB", run.stdout)[1]) * 1024 <= 260e6
+    size, _ = peak(
+        "train", path, "--target", "y", "--epochs", 1, "--batch-size", 1024,
+        "--memory", "260MB", "-q", "-o", tmp_path / "m.onefold",
+    )  # fmt: skip
+    assert size <= 260e6

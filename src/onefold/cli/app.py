@@ -17,6 +17,7 @@ from onefold.cli.preparation import prepare
 from onefold.cli.recipe import Recipe
 from onefold.cli.training import check, follow
 from onefold.cli.writing import check_writable, write_table
+from onefold.data.sources import without_passwords
 
 app = typer.Typer(
     name="onefold",
@@ -46,6 +47,9 @@ Format = Annotated[
     str | None,
     typer.Option("--format", help="Of this table, where it differs from the training table's."),
 ]
+Memory = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Budget of the whole process, such as 512MB.")
+]
 Threads = Annotated[int | None, typer.Option(help="Threads; the result does not depend on them.")]
 
 
@@ -73,9 +77,7 @@ def train(
         Path, typer.Option("--output", "-o", metavar="FILE", help="Where the model goes.")
     ] = Path("model.onefold"),
     time_limit: Annotated[float | None, typer.Option(metavar="SECONDS")] = None,
-    memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Budget of the whole process, such as 512MB.")
-    ] = None,
+    memory: Memory = None,
     micro_batch: Annotated[str, typer.Option(help="Rows at a time, or auto.")] = "auto",
     threads: Threads = None,
     checkpoint: Annotated[Path | None, typer.Option(help="File to be kept up to date.")] = None,
@@ -91,6 +93,8 @@ def train(
     with output.watching(quiet) as watch:
         prepared = prepare(recipe, recipe.table(table, memory), memory=memory, watch=watch)
     log.table(prepared)
+    if recipe.sql is not None and without_passwords(recipe.sql) != recipe.sql:
+        log.line("note: the query holds a password, and is kept in the model file")
     trained = follow(
         recipe,
         prepared,
@@ -192,15 +196,16 @@ def evaluate(
     table: Table = None,
     table_format: Format = None,
     sql: Sql = None,
+    memory: Memory = None,
     threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure a model on a table that has the target."""
     loaded = models.load(model)
-    source = loaded.table(table, format=table_format, sql=sql)
+    source = loaded.table(table, format=table_format, sql=sql, memory=memory)
     with output.watching(quiet) as watch:
-        found = models.evaluate(loaded, source, threads, watch)
+        found = models.evaluate(loaded, source, threads, watch, memory)
     if source.digest() == loaded.record.table_sha256 is not None:
         output.Log(quiet=quiet).line(
             "note: this is the table that the model was trained on, so it has seen most of these rows; "

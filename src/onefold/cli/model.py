@@ -9,16 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onefold import data, model_file
-from onefold._errors import ModelFileError, OptionError, TableError
+from onefold._errors import BudgetError, ModelFileError, OptionError, TableError
 from onefold.cli import metrics
-from onefold.cli.preparation import Prepared, Watch, numbered, prepare, rows_of
+from onefold.cli.preparation import (
+    Prepared,
+    Watch,
+    column_groups,
+    encoded_rows,
+    left,
+    numbered,
+    prepare,
+    rows_of,
+)
 from onefold.cli.recipe import Recipe
 from onefold.cli.training import Record
 from onefold.data.configuration import build
+from onefold.data.sources import is_remote
 from onefold.data.target import present_rows
 from onefold.network import Network
+from onefold.train import residency
+from onefold.train.budget import format_size, parse_size
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,12 @@ class Loaded:
     record: Record
 
     def table(
-        self, source: Any, *, format: str | None = None, sql: str | None = None
+        self,
+        source: Any,
+        *,
+        format: str | None = None,
+        sql: str | None = None,
+        memory: str | None = None,
     ) -> data.Table:
         """A table as the model reads it.
 
@@ -45,12 +63,13 @@ class Loaded:
             The model was trained on a query, which is not given.
         """
         query = self.recipe.sql
-        if source is None and sql is None and query is not None:
+        elsewhere = source is None or (is_remote(source) and not self.recipe.from_query)
+        if elsewhere and sql is None and query is not None:
             raise OptionError(
                 "this model was trained on a query, which is run when you give it: "
                 f"--sql {shlex.quote(query)}"
             )
-        return self.recipe.table(source, format=format, sql=sql, confined=sql is None)
+        return self.recipe.table(source, memory, format=format, sql=sql, confined=sql is None)
 
 
 def load(path: Path) -> Loaded:
@@ -98,24 +117,69 @@ def _check(loaded: Loaded) -> None:
 
 
 def evaluate(
-    loaded: Loaded, source: data.Table, threads: int | None, watch: Watch
+    loaded: Loaded,
+    source: data.Table,
+    threads: int | None,
+    watch: Watch,
+    memory: str | None = None,
 ) -> dict[str, Any]:
-    """Figures of a model on the rows of a table that have a target."""
+    """Figures of a model on the rows of a table that have a target.
+
+    Raises
+    ------
+    BudgetError
+        The figures themselves take more than is left of `memory`.
+    """
     loaded.encoder.check(source.kinds)
     source.check(loaded.target.name)
-    inputs, columns = [], []
-    for first, chunk in numbered(
-        source, [loaded.target.name, *(c.name for c in loaded.encoder.columns)]
-    ):
-        rows = present_rows(chunk[loaded.target.name])
-        inputs.append(loaded.encoder.encode(chunk, first)[rows])
-        columns.append(chunk[loaded.target.name][rows])
+    found = metrics.Tally(loaded.target)
+
+    def pieces() -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        for x, y in _encoded(loaded, source, memory, watch):
+            found.add(y, loaded.network.predict(x, threads=threads))
+            yield x, y
+
+    loss = None
+    if loaded.target.task == "regression":
+        for _ in pieces():
+            pass
+    else:
+        loss = loaded.network.evaluate_pieces(pieces(), loss="cross_entropy", threads=threads)
+    import sklearn.metrics  # noqa: F401 - before what is left is counted
+
+    if memory is not None and (lack := found.nbytes - parse_size(left(memory))) > 0:
+        raise BudgetError(
+            f"memory={memory!r} is too small for the figures of {found.rows:,} rows; "
+            f"give at least {format_size(parse_size(memory) + lack)}"
+        )
+    scores = found.scores() | ({} if loss is None else {"cross_entropy": loss})
+    return {"rows": found.rows, **scores, **found.details()}
+
+
+def _encoded(
+    loaded: Loaded, source: data.Table, memory: str | None, watch: Watch
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Encoded rows with their targets, a piece of the table at a time.
+
+    Where `memory` has no room for all columns of a piece at once, they are read in groups, as for
+    training, and all rows are encoded first.
+    """
+    target, names = loaded.target, [column.name for column in loaded.encoder.columns]
+    if len(column_groups(source, [target.name, *names], memory)) > 1:
+        x, y = encoded_rows(source, loaded.encoder, target, memory, watch)
+        for first, piece in residency.pieces(x):
+            yield piece, y[first : first + len(piece)]
+        return
+    done = 0
+    for first, chunk in numbered(source, [target.name, *names]):
+        rows = present_rows(chunk[target.name])
+        if len(rows):
+            y = target.encode(chunk[target.name][rows], done)
+            yield loaded.encoder.encode(chunk, first)[rows], y
+            done += len(rows)
         watch("reading", first + rows_of(chunk), 0)
-    if not sum(map(len, columns)):
+    if not done:
         raise TableError(f"no row of {source.name} has a target")
-    x, y = np.concatenate(inputs), loaded.target.encode(np.concatenate(columns))
-    known = (loaded.target, loaded.network, x, y, threads)
-    return {"rows": len(y), **metrics.scores(*known), **metrics.details(*known)}
 
 
 def prepared(loaded: Loaded, source: data.Table, watch: Watch) -> Prepared:

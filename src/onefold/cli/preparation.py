@@ -116,6 +116,7 @@ def prepare(
     del rows, parts, named, test, validation, train
     encoder = known[0] if known else _learn(recipe, table, places["train"], memory, watch)
     inputs = _encode(table, encoder, places, _home(encoder, places, memory), memory, watch)
+    table.close()  # training may take long
     both = {name: (inputs[name], targets[name]) for name in targets}
     return Prepared(encoder, target, both, skipped, table.digest(), weights, table.named_by_numbers)
 
@@ -260,12 +261,13 @@ def _learn(
     """The encoder of a table's columns, but the target, from some of its rows (ascending)."""
     left_out = (recipe.target, recipe.split_column)
     kinds = {name: kind for name, kind in table.kinds.items() if name not in left_out}
+    measured = [name for name in table.measured if name in kinds and name not in recipe.drop]
     fit = data.EncoderFit(
-        kinds, numeric=recipe.numeric, categorical=recipe.categorical, drop=recipe.drop,
+        kinds, numeric=(*recipe.numeric, *measured), categorical=recipe.categorical, drop=recipe.drop,
         scaling=recipe.scaling, max_categories=recipe.max_categories, one_hot=recipe.one_hot,
         least_rows=recipe.least_rows,
     )  # fmt: skip
-    groups = _groups(table, list(kinds), memory)
+    groups = column_groups(table, list(kinds), memory)
     total = len(groups) * (int(rows[-1]) + 1)
     for number, names in enumerate(groups):
         for first, chunk in numbered(table, names):
@@ -274,6 +276,26 @@ def _learn(
             done = number * total // len(groups) + first + rows_of(chunk)
             watch("learning the columns", min(total, done), total)
     return fit.finish()
+
+
+def encoded_rows(
+    table: data.Table, encoder: data.Encoder, target: data.Target, memory: str | None, watch: Watch
+) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """All rows that have a target, encoded, with their targets.
+
+    Raises
+    ------
+    TableError
+        There is none.
+    """
+    cells = table.column(target.name)
+    rows = present_rows(cells).astype(np.uint32)
+    if not len(rows):
+        raise TableError(f"no row of {table.name} has a target")
+    y = target.encode(cells[rows])
+    del cells
+    parts = {"": rows}
+    return _encode(table, encoder, parts, _home(encoder, parts, memory), memory, watch)[""], y
 
 
 def _encode(
@@ -290,7 +312,7 @@ def _encode(
     columns = {
         c.name: (c, end - c.width, end) for c, end in zip(encoder.columns, ends, strict=True)
     }
-    groups = _groups(table, list(columns), memory)
+    groups = column_groups(table, list(columns), memory)
     total = len(groups) * (max(int(rows[-1]) for rows in parts.values()) + 1)
     for number, names in enumerate(groups):
         done = dict.fromkeys(parts, 0)
@@ -308,7 +330,7 @@ def _encode(
     return out
 
 
-def _groups(table: data.Table, names: list[str], memory: str | None) -> list[list[str]]:
+def column_groups(table: data.Table, names: list[str], memory: str | None) -> list[list[str]]:
     """Columns that are read together: all of them, or as many as DuckDB's buffers have room for."""
     if memory is None:
         return [names]

@@ -36,7 +36,7 @@ class Errors:
 
         if not isinstance(error, duckdb.Error):
             return
-        text = " ".join(str(error).split())
+        text = without_passwords(_message(error))
         extension = re.search(
             r"(?i)(?:download|load|install) (?:the required )?extension [\"'](\w+)"
             r"|(\w+)\.duckdb_extension\" not found",
@@ -47,13 +47,20 @@ class Errors:
             raise TableError(
                 f"{self.name}: this needs DuckDB's extension {found!r}, which is not here and could not "
                 "be downloaded; where there is a network, run once: "
-                f"python -c \"import duckdb; duckdb.connect().install_extension('{found}')\", "
+                f"python -c \"import duckdb; duckdb.connect().install_extension('{found}')\"; "
+                f"or pip install duckdb-extension-{found.replace('_', '-')}, "
                 "or export the table to Parquet or CSV"
             ) from error
         if "disabled by configuration" in text or "disabled through configuration" in text:
             raise TableError(
                 f"{self.name}: the model's own query wants more than this table; where you trust it, "
                 "give it with --sql"
+            ) from error
+        if refused := re.search(r"^.*\(HTTP 40[13][^)]*\)", text):
+            raise TableError(
+                f"could not read {self.name}: {refused[0]}; give the credentials by the environment "
+                "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), or by 'create secret ...' before the query "
+                "in --sql"
             ) from error
         line = re.search(r"[Ll]ine:? (\d+)", text)
         where = f"{self.name}, line {line[1]}" if line else self.name
@@ -67,6 +74,22 @@ class Errors:
         if "sniffing" in text:
             self.diagnose()
         raise TableError(f"could not read {self.name}: {text[:300]}") from error
+
+
+def _message(error: Exception) -> str:
+    """DuckDB's words in one line, without the excerpt of a query, in which it points at a place."""
+    return re.sub(r" LINE \d+: .*\^$", "", " ".join(str(error).split()))
+
+
+_PASSWORDS = re.compile(
+    r"(?i)((?:\b(?:password|secret|\w*token)\s*=?>?\s*)(?=')|\bpassword\s*=\s*|://[^:/@\s']*:(?=[^/@\s']+@))"
+    r"('[^']*'?|[^\s'\"@]+)"
+)
+
+
+def without_passwords(text: str) -> str:
+    """A text in which passwords of queries and connections are dots."""
+    return _PASSWORDS.sub(r"\1...", text)
 
 
 def ragged(where: str, found: int, expected: int) -> TableError:
@@ -145,7 +168,7 @@ def statements(sql: str, single: bool = False) -> tuple[list[str], str]:
         found = [statement.query for statement in parsed]
     except duckdb.Error as error:
         raise TableError(
-            f"could not read the query: {' '.join(str(error).split())[:300]}"
+            f"could not read the query: {without_passwords(_message(error))[:300]}"
         ) from error
     if not found:
         raise TableError("the query is empty; give a select")

@@ -7,19 +7,18 @@ from one run to the next.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from onefold._errors import OptionError, TableError, nearest, unknown
+from onefold.data import csv_text
 from onefold.data.columns import (
     MISSING,
     Chunk,
@@ -35,6 +34,7 @@ from onefold.data.columns import (
     plain,
     quoted,
 )
+from onefold.data.session import Session
 from onefold.data.sources import (
     SQLITE_TABLES,
     Errors,
@@ -45,7 +45,6 @@ from onefold.data.sources import (
     is_remote,
     literal,
     over,
-    ragged,
     stamp,
     statements,
 )
@@ -54,7 +53,6 @@ FORMATS = ("csv", "parquet", "json", "sqlite", "duckdb", "idx")
 _ROWS = 65_536
 _LEAST_ROWS = 1024
 _PIECE_BYTES = 8 << 20
-_LEAST_DUCKDB = 96 << 20  # bytes with which it can read a wide CSV
 _CSV_BUFFER = 4 << 20
 #: Bytes of every column while rows stream by: Arrow's pieces, and what is unpacked of a Parquet file.
 _CSV_COLUMN, _COLUMN = 2_500_000, 6_500_000
@@ -100,6 +98,8 @@ class Table:
     ----------
     kinds : dict of str to str
         "number", "date" or "text" by column; truth values are text, "true" and "false".
+    measured : tuple of str
+        Columns that are known to be measures, however few their values: the pixels of images.
     column_bytes : int
         Bytes that a reading takes for each column, about.
 
@@ -141,9 +141,16 @@ class Table:
         self._remote = is_remote(source)
         named = isinstance(source, str | Path | list | tuple) and not self._remote
         self.files = files(source) if named else []
-        self._stamps = [stamp(path) for path in self.files]
+        # What the files look like from outside, by name, and how many rows there are: neither may change.
+        self._stamps: Callable[[], dict[str, Any]] = lambda: {
+            str(path): stamp(path) for path in self.files
+        }
+        self._before = self._stamps()
+        self._rows: int | None = None
+        self._session: Session | None = None
         self._open: Callable[[list[str]], Iterator[Chunk]]  # of the columns that are wanted
         self.kinds: dict[str, str]
+        self.measured: tuple[str, ...] = ()
         kind = "query" if source is None else "frame"
         if self.files:
             kind = format or format_of(self.files[0])
@@ -154,9 +161,13 @@ class Table:
         self._headed = header and kind == "csv"
         self.column_bytes = _CSV_COLUMN if kind == "csv" else _COLUMN
         if confined and (source is None or self._remote):
-            raise OptionError("a query by somebody else is run over files of this machine alone")
+            raise OptionError(
+                "a query by somebody else is run over files of this machine alone; where you trust it, "
+                "give it with --sql"
+            )
         if kind == "idx":
             self._from_arrays(from_idx(self.files[0]))
+            self.measured = tuple(name for name in self.kinds if name != "label")
         elif kind == "sqlite":
             self._from_sqlite(sql)
         elif kind == "frame":
@@ -184,14 +195,22 @@ class Table:
         Raises
         ------
         TableError
-            A row cannot be read, or a file has changed since the table was opened.
+            A row cannot be read, or the table has changed since it was opened.
         """
         wanted = list(self.kinds) if names is None else list(names)
-        if wanted:
-            yield from self._open(wanted)
-        for path, before in zip(self.files, self._stamps, strict=True):
-            if stamp(path) != before:
-                raise TableError(f"{path} has changed while it was read; start again")
+        rows = 0
+        for chunk in self._open(wanted) if wanted else ():
+            rows += len(chunk[wanted[0]])
+            yield chunk
+        now = self._stamps()
+        changed = [
+            name for name in {**self._before, **now} if now.get(name) != self._before.get(name)
+        ]
+        if not changed and wanted:
+            self._rows = rows if self._rows is None else self._rows
+            changed = [self.name] * (rows != self._rows)
+        if changed:
+            raise TableError(f"{changed[0]} has changed while it was read; start again")
 
     def column(self, name: str) -> Column:
         """A whole column.
@@ -236,6 +255,14 @@ class Table:
                 while piece := file.read(1 << 20):
                     digest.update(piece)
         return digest.hexdigest()
+
+    def close(self) -> None:
+        """End what other places are held by: a transaction of PostgreSQL, so long as the table is read.
+
+        A later reading begins anew, and may then find other rows.
+        """
+        if self._session is not None:
+            self._session.close()
 
     # Kinds of sources.
 
@@ -305,6 +332,14 @@ class Table:
         import duckdb
 
         setup, sql = statements(sql, self._confined) if sql is not None else ([], None)
+        session = Session(
+            self.files[0] if kind == "duckdb" else None,
+            setup=[*setup, *(confinement(self.files) if self._confined else [])],
+            memory=self._memory,
+            ordered=sql is not None,
+            elsewhere=not self.files,
+        )
+        self._session = session
         if kind in ("duckdb", "query"):
             query = sql
             if query is None:
@@ -317,30 +352,20 @@ class Table:
                     raise ambiguous(self.files[0], found)
                 query = f"select * from {quoted(found[0])}"
         else:
-            scan = self._scan(kind)
+            scan = self._scan(kind, session)
             query = over(scan, sql)
-
-        limits: dict[str, Any] = {}
-        if self._memory is not None:
-            limits = {"memory_limit": f"{max(self._memory, _LEAST_DUCKDB)}B", "threads": 1}
-
-        def connect() -> Any:
-            if kind == "duckdb":
-                database = duckdb.connect(str(self.files[0]), read_only=True, config=limits)
-            else:
-                database = duckdb.connect(config=limits)
-            for statement in [*setup, *(confinement(self.files) if self._confined else [])]:
-                database.execute(statement)
-            return database
-
-        with self._duckdb_errors(), connect() as database:
+        with self._duckdb_errors(), session.reading() as database:
             described = database.execute(f"describe {query}").fetchall()
         given = [row[0] for row in described]
         names = (
             [f"c{i}" for i in range(len(given))] if kind == "csv" and not self._header else given
         )
-        if kind == "csv" and self._header and not self._remote:
-            self._check_header(given)
+        if kind == "csv" and self._header:
+            assert self._delimiter is not None
+            csv_text.check_header(self._first_line(session), self._delimiter, given, self.name)
+        if self._remote:
+            self._stamps = lambda: self._stamped_elsewhere(session)
+            self._before = self._stamps()
         check_unique(names, self.name)
         types = [str(row[1]) for row in described]
         if kind == "csv" and sql is None and set(map(duckdb_kind, types)) <= {"number", "text"}:
@@ -355,7 +380,7 @@ class Table:
             import nanoarrow
 
             chosen = ", ".join(casts[name] for name in wanted)
-            with self._duckdb_errors(), connect() as database:
+            with self._duckdb_errors(), session.reading() as database:
                 stream = database.sql(f"select {chosen} from ({query}) as t")
                 for batch in nanoarrow.c_array_stream(stream):
                     # Texts become objects, which take ten times as much as numbers.
@@ -370,7 +395,15 @@ class Table:
 
         self._open = read
 
-    def _scan(self, kind: str) -> str:
+    def _stamped_elsewhere(self, session: Session) -> dict[str, Any]:
+        """Size and time of the files at an address, of which none is read for it."""
+        with self._duckdb_errors(), session.reading() as database:
+            found = database.execute(
+                f"select filename, size, epoch_us(last_modified) from read_blob({literal(self.name)})"
+            ).fetchall()
+        return {name: known for name, *known in found}
+
+    def _scan(self, kind: str, session: Session) -> str:
         names = [str(path) for path in self.files] or [str(self.name)]
         every = "[" + ", ".join(map(literal, names)) + "]"
         if kind == "parquet":
@@ -389,12 +422,8 @@ class Table:
             "auto_type_candidates = ['BIGINT', 'DOUBLE', 'DATE', 'TIMESTAMP', 'VARCHAR']"
         )
         options.append("nullstr = [" + ", ".join(map(literal, _texts(MISSING))) + "]")
-        if not self._remote:
-            self._delimiter = self._delimiter or self._sniff()
-        if self._delimiter is not None:
-            options.append(f"delim = {literal(self._delimiter)}")
-        if self._encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
-            options.append(f"encoding = {literal(self._encoding.lower())}")
+        self._delimiter = self._delimiter or csv_text.separator(self._first_line(session))
+        options += [f"delim = {literal(self._delimiter)}", *self._encoded()]
         if self._memory is not None:
             options.append(f"buffer_size = {_CSV_BUFFER}, max_line_size = {_CSV_BUFFER // 4}")
         return f"read_csv({every}, {', '.join(options)})"
@@ -407,56 +436,25 @@ class Table:
         )
         return scan.replace("sample_size = -1", f"auto_detect = false, columns = {{{columns}}}", 1)
 
-    def _text(self, path: Path) -> IO[str]:
-        with open(path, "rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-        opened: Any = gzip.open if zipped else open
-        text: IO[str] = opened(path, "rt", encoding=self._encoding, errors="replace", newline="")
-        return text
+    def _encoded(self) -> list[str]:
+        """The encoding as DuckDB's reader of CSV takes it; UTF-8 is its own."""
+        name = self._encoding.lower()
+        known = name.replace("_", "-") in ("utf-8", "utf8")
+        return [] if known else [f"encoding = {literal(name)}"]
 
-    def _first_line(self) -> str:
-        try:
-            with self._text(self.files[0]) as file:
-                return file.readline().strip("\ufeff\r\n")
-        except LookupError as error:
-            raise TableError(
-                f"unknown encoding {self._encoding!r}; try utf-8 or latin-1"
-            ) from error
-        except (OSError, EOFError) as error:
-            raise TableError(f"could not read {self.files[0]}: {error}") from error
-
-    def _sniff(self) -> str:
-        """The separator that stands in the first line most often, outside quotes."""
-        outside = "".join(self._first_line().split('"')[::2])
-        return max(",;\t|", key=outside.count)
-
-    def _check_header(self, found: Sequence[str]) -> None:
-        """Refuse a name that stands twice in the first line: DuckDB would give one of them another."""
-        assert self._delimiter is not None
-        cells = [
-            name.strip()
-            for name in next(csv.reader([self._first_line()], delimiter=self._delimiter), [])
-        ]
-        if len(cells) == len(found):
-            check_unique(cells, self.name)
+    def _first_line(self, session: Session) -> str:
+        if self.files:
+            return csv_text.first_line(self.files[0], self._encoding)
+        options = ["header = false, auto_detect = false, columns = {'line': 'varchar'}"]
+        options += ["delim = '\x1f', quote = '', escape = ''", *self._encoded()]
+        scan = f"read_csv({literal(self.name)}, {', '.join(options)})"
+        with self._duckdb_errors(), session.reading() as database:
+            found = database.execute(f"select line from {scan} limit 1").fetchall()
+        return str(found[0][0] or "").strip("\ufeff\r\n") if found else ""
 
     def _duckdb_errors(self) -> Errors:
-        return Errors(self.name, self._encoding, self._diagnose)
+        def diagnose() -> None:
+            if self.files and self._delimiter is not None:
+                csv_text.diagnose(self.files, self._delimiter, self._encoding)
 
-    def _diagnose(self) -> None:
-        """Where a CSV that DuckDB could make nothing of is ragged or has an open quote."""
-        for path in self.files:
-            assert self._delimiter is not None
-            with self._text(path) as file:
-                reader = csv.reader(file, delimiter=self._delimiter, strict=True)
-                try:
-                    width = 0
-                    for row in reader:
-                        width = width or len(row)
-                        if row and len(row) != width:
-                            raise ragged(f"{path}, line {reader.line_num}", len(row), width)
-                except (csv.Error, EOFError) as error:
-                    if "unexpected end" in str(error):
-                        where = f"{path}, line {reader.line_num}"
-                        raise TableError(f"{where}: a quote is not closed") from error
-                    raise TableError(f"{path}, line {reader.line_num}: {error}") from error
+        return Errors(self.name, self._encoding, diagnose)

@@ -91,11 +91,13 @@ class Target:
         ordered = distinct if values is None else sorted(distinct, key=float)
         return cls(name, task, tuple(ordered))
 
-    def encode(self, column: Column) -> NDArray[Any]:
-        """Targets: class numbers, 0 and 1, or standardised values, shape (rows,)."""
+    def encode(self, column: Column, first_row: int = 0) -> NDArray[Any]:
+        """Targets: class numbers, 0 and 1, or standardised values, shape (rows,); `first_row` is for messages."""
         out = np.empty(len(column), np.float32 if self.task == "regression" else np.int32)
         for first in range(0, len(column), _PIECE):
-            out[first : first + _PIECE] = self._encode(column[first : first + _PIECE], first)
+            out[first : first + _PIECE] = self._encode(
+                column[first : first + _PIECE], first_row + first
+            )
         return out
 
     def _encode(self, column: Column, first_row: int) -> NDArray[Any]:

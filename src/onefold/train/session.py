@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -221,4 +221,12 @@ class Evaluator:
     def __call__(self, x: Array, y: Array, w: Array | None) -> float:
         """Sum of weight times loss over the sum of weights."""
         total, weight = self.executor.evaluate(x, column(y), w)
+        return total / weight if weight > 0 else math.nan
+
+    def pieces(self, pieces: Iterable[tuple[Array, Array, Array | None]]) -> float:
+        """The same of rows that come a piece at a time: the sums go on from one to the next."""
+        self.executor.begin(0)
+        for x, y, w in pieces:
+            self.executor.add(x, column(y), w)
+        total, weight = self.executor.accumulated()
         return total / weight if weight > 0 else math.nan

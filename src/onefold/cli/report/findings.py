@@ -74,7 +74,7 @@ def find(loaded: Loaded, prepared: Prepared, watch: Callable[[str, int, int], No
     part = next(name for name in ("test", "validation", "train") if name in prepared.parts)
     x, y = prepared.parts[part]
     network, target = loaded.network, prepared.target
-    details = metrics.details(target, network, x, y)
+    details = metrics.tally(target, network, x, y).details()
     confusion = details.pop("confusion", None)
     if target.task == "regression":
         truth = y.astype(float) * target.scale + target.mean
