@@ -39,7 +39,7 @@ format: $(VENV)/linted
 	$(BIN)/clang-format -i $$(find native -name '*.hpp' -o -name '*.cpp')
 
 # Every benchmark, in an environment of its own with the peers. Results go to benchmarks/results.
-BENCHMARKS := training accumulation prediction scaling kernels anatomy starting tables defaults estimators out_of_core
+BENCHMARKS := training accumulation prediction scaling kernels anatomy starting tables defaults embeddings estimators out_of_core
 bench: benchmarks/.venv/installed
 	for name in $(BENCHMARKS); do benchmarks/.venv/bin/python benchmarks/$$name.py || exit 1; done
 	ONEFOLD_ISA=avx2 benchmarks/.venv/bin/python benchmarks/training.py

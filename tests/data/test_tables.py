@@ -483,7 +483,7 @@ def test_columns_of_many_categories_become_codes():
 
 def learn_codes(cells, **options):
     kinds = {name: "text" if column.dtype == object else "number" for name, column in cells.items()}
-    fit = EncoderFit(kinds, **{"one_hot": 64, **options})
+    fit = EncoderFit(kinds, **{"one_hot": 64, "least_rows": 20, **options})
     fit.add(cells)
     return fit.finish()
 
@@ -502,11 +502,17 @@ def test_rare_categories_are_not_embedded():
     assert "the 70 most frequent are kept" in encoder.notices[0]
     assert "--least-rows" in encoder.notices[0]
     assert learn_codes(cells, least_rows=9).embeddings == {0: 101}
-    # Where few are frequent, as many as have an input each are kept, frequent or not.
+    # Where few are frequent, the 64 most frequent ones have an input each.
     few = learn_codes(cells, least_rows=21)
     assert few.embeddings == {}
     assert few.width == 65
-    assert "--one-hot keeps more" in few.notices[0]
+    assert "--least-rows keeps rarer ones" in few.notices[0]
+    # Where no more are frequent than may have an input each, these have one.
+    some = learn_codes(cells, one_hot=80)
+    assert some.embeddings == {}
+    assert some.width == 71
+    assert "--least-rows keeps rarer ones" in some.notices[0]
+    assert learn_codes(cells, one_hot=100).width == 101
     limited = learn_codes(cells, max_categories=66)
     assert limited.embeddings == {0: 67}
     assert "--max-categories keeps more" in limited.notices[0]

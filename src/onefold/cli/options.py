@@ -117,10 +117,10 @@ def _options(
     ] = _DEFAULT.max_categories,
     one_hot: Annotated[
         int,
-        typer.Option(help="Columns of so many categories have an input each; more are embedded."),
+        typer.Option(help="A column of so many categories has an input for each."),
     ] = _DEFAULT.one_hot,
     least_rows: Annotated[
-        int, typer.Option(help="Of an embedded category; rarer ones share a place.")
+        int, typer.Option(help="Of a category, where a column has more; rarer ones share a place.")
     ] = _DEFAULT.least_rows,
     embedding_size: Annotated[
         int, typer.Option(help="Length of the vector of an embedded category.")

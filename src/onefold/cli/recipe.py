@@ -9,7 +9,7 @@ from typing import Any
 from onefold import data
 from onefold._errors import OptionError, unknown
 from onefold.data.configuration import build
-from onefold.data.statistics import LEAST_ROWS, MAX_CATEGORIES, MAX_EMBEDDED
+from onefold.data.statistics import LEAST_ROWS, MAX_EMBEDDED, ONE_HOT
 from onefold.train.budget import parse_size
 
 
@@ -48,7 +48,7 @@ class Recipe:
     class_weight: str | None = None
     scaling: str = "clipped"
     max_categories: int = MAX_EMBEDDED
-    one_hot: int = MAX_CATEGORIES
+    one_hot: int = ONE_HOT
     least_rows: int = LEAST_ROWS
     embedding_size: int = 8
     drop: tuple[str, ...] = ()

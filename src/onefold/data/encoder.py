@@ -164,10 +164,12 @@ class EncoderFit:
         Of a column of more, the most frequent ones are kept; the others share a place. By default 64, or
         10,000 where columns may be embedded (`one_hot`).
     one_hot : int, optional
-        A column of more categories than this, each of `least_rows` rows, becomes one input of codes for
+        A column of so many categories has an input for each. Of a column of more, those of `least_rows`
+        rows are kept; where they are more than `one_hot`, too, the column becomes one input of codes for
         an embedding (`Encoder.embeddings`). By default every category has an input.
-    least_rows : int, default 20
-        Rarer categories of such a column share a place.
+    least_rows : int, default 30
+        Rarer categories of a column of more than `one_hot` share a place; at least its 64 most frequent
+        ones are kept.
 
     Raises
     ------
@@ -268,10 +270,8 @@ class EncoderFit:
     def _kept(self, column: Categorical, fit: ColumnFit) -> str:
         """What is said of a column with rare categories."""
         count = len(column.categories)
-        how = "--max-categories keeps more"
-        if count < self._max_categories:
-            coded = isinstance(column, Coded)
-            how = "--least-rows keeps rarer ones" if coded else "--one-hot keeps more"
+        most = count == self._max_categories
+        how = "--max-categories keeps more" if most else "--least-rows keeps rarer ones"
         return (
             f"{column.name} has {fit.distinct_text} categories; the {count:,} most frequent are kept, "
             f"the others share one place ({how})"
@@ -315,9 +315,10 @@ class EncoderFit:
             if fit.numbers.codes is not None and name not in self._numeric:
                 return Categorical(name, tuple(number_text(fit.numbers.codes)))
             return self._number(name, fit.numbers, indicator)
-        if fit.distinct > self._one_hot:
-            frequent = fit.frequent(self._max_categories, self._least_rows)
-            if len(frequent) > self._one_hot:
-                return Coded(name, frequent)
-        kept = fit.frequent(min(self._max_categories, self._one_hot))
-        return Categorical(name, tuple(sorted(kept)))
+        if fit.distinct <= self._one_hot or self._max_categories <= self._one_hot:
+            return Categorical(name, tuple(sorted(fit.frequent(self._max_categories))))
+        kept = fit.frequent(self._max_categories, self._least_rows)
+        if len(kept) > self._one_hot:
+            return Coded(name, kept)
+        least = min(MAX_CATEGORIES, self._one_hot)
+        return Categorical(name, tuple(sorted(kept if len(kept) >= least else fit.frequent(least))))

@@ -13,10 +13,12 @@ from onefold._errors import TableError
 from onefold.data.columns import Column
 
 #: More categories than this, and the rarer ones share the place of unseen values: of a column with an
-#: input for each, and of one that is embedded.
+#: input for each, and of one that may be embedded.
 MAX_CATEGORIES, MAX_EMBEDDED = 64, 10_000
-#: Rows from which an embedding learns something of a category that is true of others.
-LEAST_ROWS = 20
+#: A column of so many categories has an input for each, where others may be embedded.
+ONE_HOT = 256
+#: Rows from which a network learns something of one of many categories that is true of others.
+LEAST_ROWS = 30
 #: Different texts that are counted; columns with more are identifiers or free text.
 _MOST_COUNTED = 100_000
 #: Values that a median is taken from at most: all of a smaller table, an even draw of a larger one.
