@@ -88,6 +88,8 @@ class Torch:
             out = net(x)
             return loss_of(out[:, 0] if one else out, y)
 
+        if self.compiled:
+            torch._dynamo.reset()  # what other networks compiled counts towards its limit
         forward = torch.compile(forward) if self.compiled else forward
         step = torch.compile(optimizer.step) if self.compiled else optimizer.step
 
