@@ -70,7 +70,7 @@ Call Executor::call_of(const Operation& operation, int worker) const {
 }
 
 Executor::RowCall Executor::row_call(const Operation& operation, Kernel kernel, int worker) const {
-    RowCall made{&operation, kernel, call_of(operation, worker)};
+    RowCall made{&operation, kernel, kernel ? -1 : operation.operands[1].index, call_of(operation, worker)};
     for (size_t i = 0; i < operation.operands.size(); ++i) {
         const Reference& reference = operation.operands[i];
         const size_t index = size_t(reference.index);
@@ -169,32 +169,19 @@ void Executor::set_data(const Data& data, bool continued) {
         window_.open(*file, row_bytes, data.rows, data.order, std::max(window_rows, program_.micro_batch),
                      program_.threads);
     if (!continued) window_.restart();
-    for (auto& calls : row_calls_)
-        for (RowCall& row_call : calls)
-            for (int m = 0; m < row_call.count; ++m) bind_external(row_call, row_call.moving[m]);
-}
-
-// Where an array of the user lies, and the kernel that reads such an array.
-void Executor::bind_external(RowCall& row_call, Moving& moving) {
-    if (moving.external < 0) return;
-    Operand& operand = row_call.call.operand[moving.operand];
-    if (moving.external == kOutput) {
-        moving.base = static_cast<std::byte*>(output_);
-        moving.row_bytes = output_width_ * (program_.is_double ? 8 : 4);
-        operand = {output_, output_width_, output_width_};
-        return;
+    for (const int external : {kInputs, kTargets, kWeights}) {
+        const Source& source = source_of(external);
+        External& found = externals_[external];
+        found.base = static_cast<std::byte*>(const_cast<void*>(source.data));
+        found.row_bytes = data.order ? 0 : source.stride * source.element_bytes;
+        found.stride = source.stride;
+        if (source.data == nullptr || found.gather == source.gather) continue;
+        found.kernel = find_kernel(kernel_table(), source.gather, program_.is_double);
+        found.gather = source.gather;
     }
-    const Source& source = source_of(moving.external);
-    operand = {const_cast<void*>(source.data), source.stride, source.stride};
-    moving.base = static_cast<std::byte*>(operand.data);
-    moving.row_bytes = data_.order ? 0 : source.stride * source.element_bytes;
-    if (row_call.operation->kernel != "gather") return;
-    auto& [name, kernel] = gathers_[moving.external];
-    if (name != source.gather) {
-        kernel = find_kernel(kernel_table(), source.gather, program_.is_double);
-        name = source.gather;
-    }
-    row_call.kernel = kernel;
+    externals_[kOutput].base = static_cast<std::byte*>(output_);
+    externals_[kOutput].row_bytes = output_width_ * (program_.is_double ? 8 : 4);
+    externals_[kOutput].stride = output_width_;
 }
 
 const Source& Executor::source_of(int external) const {

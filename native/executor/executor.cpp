@@ -83,13 +83,18 @@ const Call& Executor::moved(RowCall& row_call, int64_t first, int64_t row, int64
     call.order = data_.order ? data_.order + first + row : nullptr;
     for (int m = 0; m < row_call.count; ++m) {
         const Moving& moving = row_call.moving[m];
-        const int64_t place = moving.external < 0 ? row : first + row;
-        std::byte* to = moving.base + place * moving.row_bytes;
+        if (moving.external < 0) {
+            call.operand[moving.operand].data = moving.base + row * moving.row_bytes;
+            continue;
+        }
+        const External& from = externals_[moving.external];
+        const int64_t place = first + row;
+        std::byte* to = from.base + place * from.row_bytes;
         if (moving.external == kInputs && window_.is_open()) {
             to = const_cast<std::byte*>(window_.at(place));
             call.order = window_.slots(place);
         }
-        call.operand[moving.operand].data = to;
+        call.operand[moving.operand] = {to, from.stride, from.stride};
     }
     return call;
 }
@@ -101,8 +106,8 @@ void Executor::row_stage(size_t stage, int64_t first, int64_t rows) {
     ThreadPool::shared().run(threads, tiles, [&](int64_t tile, int worker) {
         const int64_t begin = rows * tile / tiles, end = rows * (tile + 1) / tiles;
         for (RowCall& row_call : row_calls(stage, worker))
-            run_kernel(row_call.kernel, moved(row_call, first, begin, end - begin),
-                       row_call.operation->kernel, worker);
+            run_kernel(row_call.kernel ? row_call.kernel : externals_[row_call.gathered].kernel,
+                       moved(row_call, first, begin, end - begin), row_call.operation->kernel, worker);
     });
 }
 

@@ -134,10 +134,19 @@ private:
         std::byte* base;
         int64_t row_bytes;
     };
+    // An array of the user, as the data at hand have it.
+    struct External {
+        std::byte* base = nullptr;
+        int64_t row_bytes = 0;  // 0 where rows come in an order
+        int64_t stride = 0;
+        std::string gather;  // the kernel that reads it
+        Kernel kernel = nullptr;
+    };
     // An operation on a tile of rows, of one thread.
     struct RowCall {
         const Operation* operation;
-        Kernel kernel;
+        Kernel kernel;  // null: the one that gathers this array of the user
+        int gathered;
         Call call;
         Moving moving[kMaxOperands] = {};
         int count = 0;  // of what moves
@@ -157,7 +166,6 @@ private:
     std::pair<int64_t, int64_t> looked_up_block_of(const Matrix& matrix) const;
     Operand operand_of(const Reference& reference, int worker) const;
     void set_data(const Data& data, bool continued = false);
-    void bind_external(RowCall& row_call, Moving& moving);
     const Source& source_of(int external) const;
     std::vector<RowCall>& row_calls(size_t stage, int worker) {
         return row_calls_[stage * size_t(program_.threads) + size_t(worker)];
@@ -194,11 +202,10 @@ private:
     Memory norm_blocks_;
     RowWindow window_;
 
-    std::vector<std::vector<RowCall>> row_calls_;         // of every stage and thread
-    std::vector<std::vector<Task>> column_tasks_;         // of every stage
-    std::vector<Call> update_calls_, transpose_calls_;    // of every thread and parameter
-    std::pair<std::string, Kernel> gathers_[kExternals];  // that read the user's arrays
-    std::vector<Block> blocks_;                           // of the update
+    std::vector<std::vector<RowCall>> row_calls_;       // of every stage and thread
+    std::vector<std::vector<Task>> column_tasks_;       // of every stage
+    std::vector<Call> update_calls_, transpose_calls_;  // of every thread and parameter
+    std::vector<Block> blocks_;                         // of the update
     Kernel transpose_ = nullptr, squared_norm_ = nullptr, update_ = nullptr;
     double row_cost_ = 0, column_cost_ = 0;               // operations for each row
     std::vector<std::map<std::string, double>> seconds_;  // of every thread; empty: no profiling
@@ -209,6 +216,7 @@ private:
 
     // The batch at hand.
     Data data_;
+    External externals_[kExternals];
     void* output_ = nullptr;
     int64_t output_width_ = 0;
     uint32_t update_number_ = 0;
