@@ -1,7 +1,8 @@
 """Training from a file: speed against the same rows in memory, and what the command takes with little memory.
 
 Rows of 60 numbers lie in a file that is in the system's page cache. A network trains on them in memory
-and, in turns, through windows within budgets of a part of the file; the fingerprints must be equal. Then
+and, in turns, through windows within budgets of a part of the file, some epochs each time (the first of
+them finds its window's pages for the first time); the fingerprints must be equal. Then
 `onefold train` goes from a Parquet file to a model in processes of their own with smaller and smaller
 budgets, and the peak is what the system says of the process at its end.
 
@@ -28,6 +29,7 @@ from onefold.train.residency import FileRows
 WIDTH = 60
 #: Budgets as shares of the file's bytes.
 SHARES = (0.5, 0.33, 0.2, 0.1)
+EPOCHS = 4
 #: hidden layers, rows of a batch
 NETWORKS = {"60-64-64-1, 32": ((64, 64), 32), "60-64-64-1, 1024": ((64, 64), 1024), "60-256-256-1, 1024": ((256, 256), 1024)}  # fmt: skip
 COMMAND = (
@@ -47,7 +49,7 @@ def rows_in_a_file(rows):
 
 
 def speeds(rows, rounds, threads):
-    """Seconds of an epoch by network and budget."""
+    """Bytes of the rows, and seconds of an epoch by network and budget."""
     file, memory = rows_in_a_file(rows)
     y = (memory[:, 0] + memory[:, 1] * memory[:, 2] > 0).astype(np.int32)
     found = {}
@@ -57,7 +59,7 @@ def speeds(rows, rounds, threads):
         def epoch(x, budget, hidden=hidden, batch=batch, prints=prints):
             layers = [of.Dense(units, "relu") for units in hidden]
             net = of.Network([*layers, of.Dense(1)], inputs=WIDTH, seed=0)
-            net.fit(x, y, loss="cross_entropy", epochs=1, batch_size=batch, verbose=0, memory=budget, threads=threads)  # fmt: skip
+            net.fit(x, y, loss="cross_entropy", epochs=EPOCHS, batch_size=batch, verbose=0, memory=budget, threads=threads)  # fmt: skip
             prints.add(net.fingerprint())
 
         sides = {"memory": lambda epoch=epoch: epoch(memory, None)}
@@ -65,7 +67,10 @@ def speeds(rows, rounds, threads):
             sides[f"{share:.0%}"] = lambda epoch=epoch, share=share: epoch(
                 file, int(share * memory.nbytes)
             )
-        found[name] = {side: summary(t) for side, t in take_turns(sides, rounds).items()}
+        found[name] = {
+            side: summary([seconds / EPOCHS for seconds in times])
+            for side, times in take_turns(sides, rounds).items()
+        }
         assert len(prints) == 1, "the bits differ"
     return memory.nbytes, found
 
@@ -117,7 +122,7 @@ def main(given):
         "# Training from a file",
         "",
         where(about),
-        f"{rows:,} rows of {WIDTH} numbers, {size / 1e6:.0f} MB, in the page cache; medians of an epoch, the "
+        f"{rows:,} rows of {WIDTH} numbers, {size / 1e6:.0f} MB, in the page cache; medians of an epoch in runs of {EPOCHS}, the "
         "speed of a run in memory = 1. All runs of a network end with the same bits.",
         "",
         *table(header, [

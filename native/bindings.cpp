@@ -367,10 +367,10 @@ NB_MODULE(_core, m) {
     });
     m.def(
         "read_by_position",
-        [](nb::ndarray<nb::ro, nb::device::cpu> a, int descriptor, int64_t offset) {
-            read_by_position(a.data(), a.nbytes(), descriptor, offset);
+        [](nb::ndarray<nb::ro, nb::device::cpu> a, int descriptor, int64_t offset, bool ours) {
+            read_by_position(a.data(), a.nbytes(), descriptor, offset, ours);
         },
-        "array"_a, "descriptor"_a, "offset"_a);
+        "array"_a, "descriptor"_a, "offset"_a, "ours"_a = false);
     m.def("forget", [](nb::ndarray<nb::ro, nb::device::cpu> a) { forget(a.data()); }, "array"_a);
     m.def(
         "row_file",

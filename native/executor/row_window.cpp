@@ -1,5 +1,7 @@
 #include "executor/row_window.hpp"
 
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,13 +17,18 @@ namespace onefold {
 namespace {
 
 constexpr int64_t kChunkBytes = 256 << 10;
+// At most so much of a mapping is resident for each thread, and this part of the window's bytes; where that
+// is too little to be worth it, nothing.
+constexpr int64_t kPieceBytes = 4 << 20;
+constexpr int64_t kWindowPerPiece = 8;
+constexpr int64_t kLeastPieceBytes = 1 << 20;
 // A read costs as much as copying so many bytes more in a larger one.
 constexpr int64_t kBytesPerRead = 8 << 10;
 
 struct Mapping {
     const std::byte* address;
     size_t bytes;
-    RowFile file;
+    RowFile file;  // of the first byte
 };
 std::mutex mappings_mutex;
 std::vector<Mapping> mappings;
@@ -35,11 +42,18 @@ int64_t chunks_of(int64_t file_rows, int64_t row_bytes) {
     return (file_rows + rows - 1) / rows;
 }
 
+// Chunks that are read through a mapping at a time.
+int64_t chunks_of_piece(int64_t window_rows, int64_t row_bytes) {
+    const int64_t bytes = std::min(kPieceBytes, window_rows * row_bytes / kWindowPerPiece);
+    return bytes < kLeastPieceBytes ? 0 : bytes / (rows_of_chunk(row_bytes) * row_bytes);
+}
+
 }  // namespace
 
-void read_by_position(const void* address, size_t bytes, int descriptor, int64_t offset) {
+void read_by_position(const void* address, size_t bytes, int descriptor, int64_t offset, bool ours) {
     const std::lock_guard<std::mutex> lock(mappings_mutex);
-    mappings.push_back({static_cast<const std::byte*>(address), bytes, {descriptor, offset}});
+    const auto* first = static_cast<const std::byte*>(address);
+    mappings.push_back({first, bytes, {descriptor, offset, ours ? first : nullptr}});
 }
 
 void forget(const void* address) {
@@ -54,7 +68,8 @@ std::optional<RowFile> row_file_of(const void* address) {
     const auto* wanted = static_cast<const std::byte*>(address);
     for (const Mapping& m : mappings)
         if (wanted >= m.address && wanted < m.address + m.bytes)
-            return RowFile{m.file.descriptor, m.file.offset + (wanted - m.address)};
+            return RowFile{m.file.descriptor, m.file.offset + (wanted - m.address),
+                           m.file.mapping == nullptr ? nullptr : wanted};
     return std::nullopt;
 }
 
@@ -62,8 +77,9 @@ int64_t RowWindow::bytes(int64_t window_rows, int64_t row_bytes, int64_t file_ro
                          int threads) {
     const int64_t rows = window_rows * row_bytes;
     if (!ordered || window_rows >= file_rows) return rows;
-    return rows + 8 * window_rows + 4 * (chunks_of(file_rows, row_bytes) + 1) +
-           threads * rows_of_chunk(row_bytes) * row_bytes;
+    // A buffer and a piece of the mapping for each thread.
+    return rows + 8 * window_rows + 4 * threads * chunks_of(file_rows, row_bytes) +
+           threads * (1 + chunks_of_piece(window_rows, row_bytes)) * rows_of_chunk(row_bytes) * row_bytes;
 }
 
 int64_t RowWindow::memory_bytes() const {
@@ -89,7 +105,7 @@ void RowWindow::open(const RowFile& file, int64_t row_bytes, int64_t file_rows, 
         const bool sorted = order != nullptr && window_rows < file_rows;
         slots_ = Memory(sorted ? size_t(4 * window_rows) : 0);
         slot_rows_ = Memory(sorted ? size_t(4 * window_rows) : 0);
-        ends_ = Memory(sorted ? size_t(4 * (chunks_of(file_rows, row_bytes) + 1)) : 0);
+        ends_ = Memory(sorted ? size_t(4 * threads * chunks_of(file_rows, row_bytes)) : 0);
         for (int worker = 0; sorted && worker < threads; ++worker)
             buffers_.emplace_back(size_t(rows_of_chunk(row_bytes) * row_bytes));
     }
@@ -126,42 +142,102 @@ void RowWindow::read_as_they_stand() {
     });
 }
 
-// Counting sort of the window's places by the chunk that their row is in, then chunk by chunk.
+// Counting sort of the window's places by the chunk that their row is in, then piece by piece. Each thread
+// sorts a part of the places; within a chunk, slots follow the parts.
 void RowWindow::read_in_order() {
-    const int64_t chunks = chunks_of(file_rows_, row_bytes_);
+    const int64_t chunks = chunks_of(file_rows_, row_bytes_), parts = threads_;
     const auto chunk_rows = uint32_t(rows_of_chunk(row_bytes_));
-    auto* ends = reinterpret_cast<uint32_t*>(ends_.data());
     auto* slots = reinterpret_cast<uint32_t*>(slots_.data());
     auto* slot_rows = reinterpret_cast<uint32_t*>(slot_rows_.data());
-    std::fill_n(ends, chunks + 1, 0);
-    for (int64_t place = 0; place < held_; ++place) ++ends[order_[first_ + place] / chunk_rows + 1];
-    for (int64_t chunk = 1; chunk <= chunks; ++chunk) ends[chunk] += ends[chunk - 1];
-    // ends[c] is where chunk c begins; counting it up, where it ends.
-    for (int64_t place = 0; place < held_; ++place) {
-        const uint32_t row = order_[first_ + place];
-        slots[place] = ends[row / chunk_rows]++;
-        slot_rows[slots[place]] = row;
-    }
-    ThreadPool::shared().run(threads_, chunks, [&](int64_t chunk, int worker) { read_chunk(chunk, worker); });
+    const uint32_t* order = order_ + first_;
+    auto& pool = ThreadPool::shared();
+    pool.run(threads_, parts, [&](int64_t part, int) {
+        uint32_t* ends = ends_of(part);
+        std::fill_n(ends, chunks, 0);
+        for (int64_t place = held_ * part / parts; place < held_ * (part + 1) / parts; ++place)
+            ++ends[order[place] / chunk_rows];
+    });
+    uint32_t sum = 0;
+    for (int64_t chunk = 0; chunk < chunks; ++chunk)
+        for (int64_t part = 0; part < parts; ++part) {
+            const uint32_t count = ends_of(part)[chunk];
+            ends_of(part)[chunk] = sum;
+            sum += count;
+        }
+    // Now the part's slots of a chunk begin there; counting up, they end there.
+    pool.run(threads_, parts, [&](int64_t part, int) {
+        uint32_t* ends = ends_of(part);
+        for (int64_t place = held_ * part / parts; place < held_ * (part + 1) / parts; ++place) {
+            const uint32_t row = order[place], slot = ends[row / chunk_rows]++;
+            slots[place] = slot;
+            slot_rows[slot] = row;
+        }
+    });
+    const int64_t step = std::max<int64_t>(1, chunks_of_piece(window_rows_, row_bytes_));
+    pool.run(threads_, (chunks + step - 1) / step, [&](int64_t piece, int worker) {
+        read_piece(piece * step, std::min((piece + 1) * step, chunks), worker);
+    });
 }
 
-void RowWindow::read_chunk(int64_t chunk, int worker) {
-    const auto* ends = reinterpret_cast<const uint32_t*>(ends_.data());
+void RowWindow::read_piece(int64_t begin, int64_t end, int worker) {
+    const int64_t first = begin * rows_of_chunk(row_bytes_) * row_bytes_;
+    const int64_t last = std::min(end * rows_of_chunk(row_bytes_), file_rows_) * row_bytes_;
+    const bool mapped = file_.mapping != nullptr && chunks_of_piece(window_rows_, row_bytes_) > 0;
+    if (!mapped || !is_cached(first, last - first)) {
+        for (int64_t chunk = begin; chunk < end; ++chunk) read_chunk(chunk, buffers_[size_t(worker)].data());
+        return;
+    }
+    for (int64_t chunk = begin; chunk < end; ++chunk) copy_rows(chunk, file_.mapping, 0);
+    // A page at the edge that another thread still reads comes back by itself.
+    const auto page = uintptr_t(sysconf(_SC_PAGESIZE));
+    const auto from = reinterpret_cast<uintptr_t>(file_.mapping + first) / page * page;
+    const auto to = reinterpret_cast<uintptr_t>(file_.mapping + last);
+    madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+}
+
+void RowWindow::read_chunk(int64_t chunk, std::byte* buffer) {
+    const uint32_t* ends = ends_of(threads_ - 1);
     const auto* slot_rows = reinterpret_cast<const uint32_t*>(slot_rows_.data());
     const uint32_t begin = chunk == 0 ? 0 : ends[chunk - 1], end = ends[chunk];
-    const int64_t first_row = chunk * rows_of_chunk(row_bytes_);
-    const int64_t bytes = std::min(rows_of_chunk(row_bytes_), file_rows_ - first_row) * row_bytes_;
-    const bool whole = (end - begin) * kBytesPerRead > bytes;
-    std::byte* buffer = buffers_[size_t(worker)].data();
-    if (whole) read(buffer, bytes, first_row * row_bytes_);
-    for (uint32_t slot = begin; slot < end; ++slot) {
-        std::byte* to = rows_.data() + slot * row_bytes_;
-        const int64_t at = int64_t(slot_rows[slot]) * row_bytes_;
-        if (whole)
-            std::memcpy(to, buffer + at - first_row * row_bytes_, size_t(row_bytes_));
-        else
-            read(to, row_bytes_, at);
+    const int64_t first = chunk * rows_of_chunk(row_bytes_) * row_bytes_;
+    const int64_t bytes = std::min(rows_of_chunk(row_bytes_) * row_bytes_, file_rows_ * row_bytes_ - first);
+    if ((end - begin) * kBytesPerRead > bytes) {
+        read(buffer, bytes, first);
+        copy_rows(chunk, buffer, first);
+        return;
     }
+    for (uint32_t slot = begin; slot < end; ++slot)
+        read(rows_.data() + slot * row_bytes_, row_bytes_, slot_rows[slot] * row_bytes_);
+}
+
+// Appends a chunk's rows to the window; `from`: where byte `first` of the rows in the file stands.
+void RowWindow::copy_rows(int64_t chunk, const std::byte* from, int64_t first) {
+    const uint32_t* ends = ends_of(threads_ - 1);
+    const auto* slot_rows = reinterpret_cast<const uint32_t*>(slot_rows_.data());
+    const uint32_t begin = chunk == 0 ? 0 : ends[chunk - 1], end = ends[chunk];
+    for (uint32_t slot = begin; slot < end; ++slot)
+        std::memcpy(rows_.data() + slot * row_bytes_, from + (slot_rows[slot] * row_bytes_ - first),
+                    size_t(row_bytes_));
+}
+
+// Whether the system's page cache holds all of this; false where the system does not say.
+bool RowWindow::is_cached(int64_t at, int64_t bytes) const {
+#if defined(__linux__) && !defined(__alpha__)
+    constexpr long kCachestat = 451;  // Linux 6.5; the headers may be older
+    const auto page = uint64_t(sysconf(_SC_PAGESIZE));
+    const auto first = uint64_t(file_.offset + at) / page,
+               last = uint64_t(file_.offset + at + bytes - 1) / page;
+    const struct {
+        uint64_t offset, bytes;
+    } range = {first * page, (last - first + 1) * page};
+    struct {
+        uint64_t cached, dirty, in_writing, evicted, recently_evicted;
+    } pages = {};
+    return syscall(kCachestat, file_.descriptor, &range, &pages, 0) == 0 && pages.cached == last - first + 1;
+#else
+    (void)at, (void)bytes;
+    return false;
+#endif
 }
 
 void RowWindow::read(void* to, int64_t bytes, int64_t at) {

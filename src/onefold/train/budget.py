@@ -225,18 +225,25 @@ class Budget:
         )
 
     def _with_window(self, plan: Plan, budget: int) -> Plan:
-        """The plan with all that a budget leaves as a window for rows in a file.
+        """The plan with a window for rows in a file, in what a budget leaves.
 
-        The larger it is, the fewer times a file in another order is gone through; rows that come as
-        they stand need no more than a few megabytes.
+        The larger it is, the fewer times a file in another order is gone through; it is no larger than
+        that takes. Rows that come as they stand need no more than a few megabytes.
         """
         if not self.file_rows:
             return plan
-        row = self._window_bytes(2) - self._window_bytes(1)
-        rows = plan.window_rows + (budget - plan.total) // row
+        left = budget - plan.total + plan.window
         if not self.rows:
-            rows = min(rows, max(plan.window_rows, _STREAM_BYTES // row))
-        return self.plan(plan.batch_size, plan.micro_batch, rows)
+            left = min(left, max(plan.window, _STREAM_BYTES))
+        fits, more = plan.window_rows, self.file_rows + 1
+        while more - fits > 1:
+            rows = (fits + more) // 2
+            fits, more = (rows, more) if self._window_bytes(rows) <= left else (fits, rows)
+        if fits < self.file_rows:
+            # A window begins with the first micro-batch that the one before does not hold whole.
+            times = -(-self.file_rows // max(1, fits - plan.micro_batch))
+            fits = min(fits, -(-self.file_rows // times) + plan.micro_batch)
+        return self.plan(plan.batch_size, plan.micro_batch, fits)
 
     def _norm_blocks(self) -> int:
         """Parts of the gradient whose squares are summed one by one."""
