@@ -243,7 +243,7 @@ def test_the_pieces_that_are_read_cannot_be_seen(scaling, monkeypatch):
     source = Table({"x": x, "y": rng.integers(0, 2, rows)})
     found = []
     for piece in (65_536, 10_000, 999):
-        monkeypatch.setattr("onefold.data.table._ROWS", piece)
+        monkeypatch.setattr("onefold.data.array_reader.PIECE_ROWS", piece)
         prepared = prepare(Recipe(target="y", scaling=scaling), source)
         found.append((prepared.encoder.to_config(), prepared.parts["train"][0].tobytes()))
     assert found[1:] == found[:1] * 2
