@@ -16,9 +16,10 @@ from onefold.nn.losses import Loss
 from onefold.optim import Optimizer
 from onefold.train import arrays
 from onefold.train.callbacks import Callback, History, Progress, attach
+from onefold.train.evaluation import Evaluator
 from onefold.train.loop import Training
 from onefold.train.options import Options
-from onefold.train.session import Evaluator, Session
+from onefold.train.session import Session
 
 Array = NDArray[Any]
 Rows = tuple[SparseInputs, Array, Array | None]  # inputs, targets, weights

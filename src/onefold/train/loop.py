@@ -17,9 +17,10 @@ from onefold.optim import ReduceOnPlateau
 from onefold.train import checkpoint
 from onefold.train.callbacks import Callback, History, watches_batches
 from onefold.train.checkpoint import Position
+from onefold.train.evaluation import HeldOut
 from onefold.train.interrupts import Interrupts
 from onefold.train.options import Options
-from onefold.train.session import Evaluator, Session, column
+from onefold.train.session import Session, column
 from onefold.train.state import Parameters
 
 _SLICE_SECONDS = 0.1  # between looks at the clock, the keyboard and the progress bar
@@ -34,7 +35,7 @@ class Training:
         self,
         session: Session,
         data: tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None],
-        validation: tuple[Evaluator, NDArray[Any], NDArray[Any], NDArray[Any] | None] | None,
+        validation: HeldOut | None,
         options: Options,
         callbacks: Sequence[Callback],
         description: dict[str, Any],
