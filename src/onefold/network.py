@@ -16,7 +16,7 @@ from onefold.nn import losses
 from onefold.nn.layers import Dense, Layer, layer_config, layer_from_config
 from onefold.train.accumulation import Accumulation
 from onefold.train.budget import Budget, Plan, thread_count
-from onefold.train.callbacks import Callback, History, Progress, attach
+from onefold.train.callbacks import Callback, History, attached
 from onefold.train.evaluation import Evaluator, held_out, mean_over_pieces
 from onefold.train.kept import KeptSession
 from onefold.train.loop import Training
@@ -25,7 +25,7 @@ from onefold.train.prediction import Prediction
 from onefold.train.programs import Architecture
 from onefold.train.residency import within_memory
 from onefold.train.session import Session, prepare
-from onefold.train.state import OptimizerState, Parameters, ParameterView, State
+from onefold.train.state import OptimizerState, ParameterView, State
 
 if TYPE_CHECKING:
     from onefold.nn.losses import Loss
@@ -91,22 +91,11 @@ class Network:
         self.inputs = int(inputs)
         self.extra: dict[str, Any] = {}
         self._architecture = Architecture.of(self.layers, self.inputs, name)
-        self._state = State(Parameters(self._architecture), int(seed))
+        self._state = State.initial(self._architecture, int(seed))
         self._optimizers: WeakKeyDictionary[Optimizer, OptimizerState] = WeakKeyDictionary()
         self._kept = KeptSession()
         self._prediction = Prediction(self._architecture, self._state)
         self._link: str | None = None  # of the loss it was trained with
-        self._initialize()
-
-    def _initialize(self) -> None:
-        counts: dict[int, int] = {}
-        for name, key, spec in self._architecture.parameters:
-            place = counts.get(key, 0)
-            counts[key] = place + 1
-            values = spec.initializer(
-                spec.matrix, self.seed, key, place, np.dtype(self._architecture.dtype)
-            )
-            self._state.parameters.set(name, values.reshape(spec.shape))
 
     # What it is.
 
@@ -290,24 +279,10 @@ class Network:
         validated = None
         if validation is not None:
             validated = held_out(self._architecture, self._state, chosen_loss, validation, threads)
-        all_callbacks = list(callbacks)
-        if verbose or verbose is None:
-            progress = Progress(options.epochs)
-            if verbose or progress.bar:
-                all_callbacks.append(progress)
-        attach(all_callbacks, self)
-        description = {
-            "network": self._config(),
-            "loss": chosen_loss.to_config(),
-            "optimizer": chosen_optimizer.to_config(),
-            "batch_size": options.batch_size,
-            "shuffle": shuffle,
-            "rows": len(x),
-            "weighted": weights is not None,
-        }
+        heard = attached(callbacks, self, options.epochs, verbose)
         self._link = chosen_loss.link_for(self.outputs)
         training = Training(
-            session, (x, targets.array, weights), validated, options, all_callbacks, description
+            session, (x, targets.array, weights), validated, options, heard, self._config()
         )
         history = training.run()
         self._kept.keep(session)

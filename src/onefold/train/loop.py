@@ -29,7 +29,21 @@ _SCALARS = 4096  # updates whose numbers are worked out at a time
 
 
 class Training:
-    """One run of `Network.fit`, as a ladder of small steps."""
+    """One run of `Network.fit`, as a ladder of small steps.
+
+    Parameters
+    ----------
+    session : Session
+        With an optimizer.
+    data : (X, y, sample_weight or None)
+        Checked.
+    validation : HeldOut, optional
+    options : Options
+    callbacks : sequence of Callback
+    network : dict
+        The network's description: a checkpoint goes on with the same network alone, and with the same
+        loss, optimizer, batches and number of rows.
+    """
 
     def __init__(
         self,
@@ -38,7 +52,7 @@ class Training:
         validation: HeldOut | None,
         options: Options,
         callbacks: Sequence[Callback],
-        description: dict[str, Any],
+        network: dict[str, Any],
     ) -> None:
         assert session.optimizer is not None
         assert session.optimizer_state is not None
@@ -50,7 +64,15 @@ class Training:
         self.validation = validation
         self.options = options
         self.callbacks = callbacks
-        self.description = description
+        self.description = {
+            "network": network,
+            "loss": session.loss.to_config(),
+            "optimizer": session.optimizer.to_config(),
+            "batch_size": options.batch_size,
+            "shuffle": options.shuffle,
+            "rows": len(self.x),
+            "weighted": self.w is not None,
+        }
         self.history = History()
         self.position = Position()
         self.updates_per_epoch = -(-len(self.x) // options.batch_size)
