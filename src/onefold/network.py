@@ -14,6 +14,7 @@ from onefold import optim
 from onefold._errors import OptionError
 from onefold.nn import losses
 from onefold.nn.layers import Dense, Layer, layer_config, layer_from_config
+from onefold.nn.summary import summary
 from onefold.train.accumulation import Accumulation
 from onefold.train.budget import Budget, Plan, thread_count
 from onefold.train.callbacks import Callback, History, attached
@@ -148,18 +149,7 @@ class Network:
 
     def summary(self) -> str:
         """The layers as a table: output width, neurons, synapses and parameters."""
-        width = self.inputs
-        rows = [("layer", "kind", "outputs", "parameters")]
-        for name, _, _, layer in self._architecture.layers:
-            count = sum(spec.matrix[0] * spec.matrix[1] for spec in layer.parameters(width))
-            width = layer.outputs(width)
-            rows.append((name, repr(layer), f"{width:,}", f"{count:,}"))
-        sizes = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = [
-            f"{a:<{sizes[0]}}  {b:<{sizes[1]}}  {c:>{sizes[2]}}  {d:>{sizes[3]}}"
-            for a, b, c, d in rows
-        ]
-        return "\n".join([*lines, f"{self.parameter_count:,} parameters, {self.dtype}"])
+        return summary(self.layers, self.inputs, self.dtype)
 
     def __repr__(self) -> str:
         return f"Network({list(self.layers)!r}, inputs={self.inputs}, seed={self.seed}, dtype={self.dtype!r})"
