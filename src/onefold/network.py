@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -11,29 +10,29 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from onefold import _native, optim
-from onefold._errors import DataError, OptionError
+from onefold import optim
+from onefold._errors import OptionError
 from onefold.nn import losses
 from onefold.nn.layers import Dense, Layer, layer_config, layer_from_config
-from onefold.train import arrays
+from onefold.nn.summary import summary
 from onefold.train.accumulation import Accumulation
 from onefold.train.budget import Budget, Plan, thread_count
-from onefold.train.callbacks import Callback, History, Progress, attach
+from onefold.train.callbacks import Callback, History, attached
+from onefold.train.evaluation import Evaluator, held_out, mean_over_pieces
 from onefold.train.kept import KeptSession
 from onefold.train.loop import Training
 from onefold.train.options import Options, positive
+from onefold.train.prediction import Prediction
 from onefold.train.programs import Architecture
 from onefold.train.residency import within_memory
-from onefold.train.session import Evaluator, Session, prepare
-from onefold.train.state import OptimizerState, Parameters, ParameterView, State
+from onefold.train.session import Session, prepare
+from onefold.train.state import OptimizerState, ParameterView, State
 
 if TYPE_CHECKING:
-    from onefold.nn.losses import Loss, Targets
+    from onefold.nn.losses import Loss
     from onefold.optim import Optimizer
 
 Array = NDArray[Any]
-#: Rows that prediction takes at a time: enough for all threads, few enough to notice Ctrl-C.
-_PREDICT_ROWS = 16384
 
 
 class Network:
@@ -93,25 +92,11 @@ class Network:
         self.inputs = int(inputs)
         self.extra: dict[str, Any] = {}
         self._architecture = Architecture.of(self.layers, self.inputs, name)
-        self._dtype = np.dtype(name)
-        first = self._architecture.layers[0]
-        self._first_layer = f"{type(first[3]).__name__} '{first[0]}'"  # for messages
-        self._state = State(Parameters(self._architecture), int(seed))
+        self._state = State.initial(self._architecture, int(seed))
         self._optimizers: WeakKeyDictionary[Optimizer, OptimizerState] = WeakKeyDictionary()
         self._kept = KeptSession()
-        self._predictors: dict[tuple[str | None, int | None], _native.Executor] = {}
+        self._prediction = Prediction(self._architecture, self._state)
         self._link: str | None = None  # of the loss it was trained with
-        self._initialize()
-
-    def _initialize(self) -> None:
-        counts: dict[int, int] = {}
-        for name, key, spec in self._architecture.parameters:
-            place = counts.get(key, 0)
-            counts[key] = place + 1
-            values = spec.initializer(
-                spec.matrix, self.seed, key, place, np.dtype(self._architecture.dtype)
-            )
-            self._state.parameters.set(name, values.reshape(spec.shape))
 
     # What it is.
 
@@ -164,18 +149,7 @@ class Network:
 
     def summary(self) -> str:
         """The layers as a table: output width, neurons, synapses and parameters."""
-        width = self.inputs
-        rows = [("layer", "kind", "outputs", "parameters")]
-        for name, _, _, layer in self._architecture.layers:
-            count = sum(spec.matrix[0] * spec.matrix[1] for spec in layer.parameters(width))
-            width = layer.outputs(width)
-            rows.append((name, repr(layer), f"{width:,}", f"{count:,}"))
-        sizes = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = [
-            f"{a:<{sizes[0]}}  {b:<{sizes[1]}}  {c:>{sizes[2]}}  {d:>{sizes[3]}}"
-            for a, b, c, d in rows
-        ]
-        return "\n".join([*lines, f"{self.parameter_count:,} parameters, {self.dtype}"])
+        return summary(self.layers, self.inputs, self.dtype)
 
     def __repr__(self) -> str:
         return f"Network({list(self.layers)!r}, inputs={self.inputs}, seed={self.seed}, dtype={self.dtype!r})"
@@ -292,43 +266,17 @@ class Network:
             ordered=len(x) if shuffle and options_batch < len(x) else 0,
             copies=1 if options.patience is None else 2,
         )
-        held_out = None
+        validated = None
         if validation is not None:
-            held_out = self._validation(validation, chosen_loss, threads)
-        all_callbacks = list(callbacks)
-        if verbose or verbose is None:
-            progress = Progress(options.epochs)
-            if verbose or progress.bar:
-                all_callbacks.append(progress)
-        attach(all_callbacks, self)
-        description = {
-            "network": self._config(),
-            "loss": chosen_loss.to_config(),
-            "optimizer": chosen_optimizer.to_config(),
-            "batch_size": options.batch_size,
-            "shuffle": shuffle,
-            "rows": len(x),
-            "weighted": weights is not None,
-        }
+            validated = held_out(self._architecture, self._state, chosen_loss, validation, threads)
+        heard = attached(callbacks, self, options.epochs, verbose)
         self._link = chosen_loss.link_for(self.outputs)
         training = Training(
-            session, (x, targets.array, weights), held_out, options, all_callbacks, description
+            session, (x, targets.array, weights), validated, options, heard, self._config()
         )
         history = training.run()
         self._kept.keep(session)
         return history
-
-    def _validation(
-        self, validation: tuple[Any, ...], loss: Loss, threads: int | None
-    ) -> tuple[Evaluator, Array, Array, Array | None]:
-        if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
-            raise OptionError("validation is (X, y) or (X, y, sample_weight)")
-        given = validation[2] if len(validation) == 3 else None
-        x, targets, weights = prepare(
-            self._architecture, loss, validation[0], validation[1], given, "validation "
-        )
-        evaluator = self._evaluator(loss, targets.labels, weights is not None, threads, len(x))
-        return evaluator, x, targets.array, weights
 
     def _evaluator(
         self, loss: Loss, labels: bool, weighted: bool, threads: int | None, rows: int
@@ -501,7 +449,7 @@ class Network:
         array, shape (rows, outputs)
             Of the network's dtype. A row has the same bits alone and among others.
         """
-        return self._forward(X, None, threads)
+        return self._prediction.output(X, None, threads)
 
     def predict_proba(self, X: ArrayLike, *, threads: int | None = None) -> Array:
         """Probabilities (or rates): the output with the link of the loss it was trained with.
@@ -513,27 +461,7 @@ class Network:
         -------
         array, shape (rows, outputs)
         """
-        return self._forward(X, self._link, threads)
-
-    def _forward(self, X: ArrayLike, link: str | None, threads: int | None) -> Array:
-        codes = self._architecture.codes
-        x = arrays.inputs(X, self.inputs, self._first_layer, self._dtype, codes=codes)
-        predictor = self._predictors.get((link, threads))
-        if predictor is None:
-            predictor = self._predictor(link, threads)
-        out = np.empty((len(x), self.outputs), self._dtype)
-        predictor.forward(x, out)
-        return out
-
-    def _predictor(self, link: str | None, threads: int | None) -> _native.Executor:
-        """The executor that predicts; kept, so that one row costs a few microseconds."""
-        program = self._architecture.prediction(link)
-        layout = Budget(program, 0, 0, thread_count(threads)).layout(_PREDICT_ROWS)
-        predictor = _native.Executor(
-            layout.compile(), self._state.parameters.store, None, self.seed
-        )
-        self._predictors[link, threads] = predictor
-        return predictor
+        return self._prediction.output(X, self._link, threads)
 
     @within_memory
     def evaluate(
@@ -581,17 +509,7 @@ class Network:
         DataError
             There is no row.
         """
-        chosen = losses.get(loss)
-
-        def checked(X: ArrayLike, y: ArrayLike) -> tuple[Array, Targets]:
-            return prepare(self._architecture, chosen, X, y, None)[:2]
-
-        rest = (checked(X, y) for X, y in pieces)
-        first = next(rest, None)
-        if first is None:
-            raise DataError("there is no piece, so there is no loss")
-        evaluator = self._evaluator(chosen, first[1].labels, False, threads, _PREDICT_ROWS)
-        return evaluator.pieces((x, y.array, None) for x, y in chain([first], rest))
+        return mean_over_pieces(self._architecture, self._state, losses.get(loss), pieces, threads)
 
     # Files.
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from onefold import _core, _native
+from onefold.nn import losses
 from onefold.nn.activations import ACTIVATIONS
 from onefold.nn.losses import LOSSES
-from onefold.optim import OPTIMIZERS
+from onefold.optim import OPTIMIZERS, optimizers
 from onefold.program import OPERATIONS
 from onefold.reference.activations import BACKWARD, FORWARD
 from onefold.reference.executor import STEPS
@@ -148,6 +149,15 @@ def test_every_loss_and_optimizer_has_its_kernel():
     assert used == set(REFERENCE_LOSSES)
     assert used <= kernels
     assert {cls().kernel for cls in OPTIMIZERS.values()} <= kernels
+
+
+def test_losses_and_optimizers_are_found_where_they_are_listed():
+    """A pickle names a class by its module; one may name the module that lists them all."""
+    for module, classes in ((losses, LOSSES), (optimizers, OPTIMIZERS)):
+        for cls in classes.values():
+            assert getattr(module, cls.__name__) is cls
+    for name in losses.__all__:
+        assert hasattr(losses, name)
 
 
 def test_the_stub_is_the_extension():

@@ -77,7 +77,7 @@ def test_no_room_for_the_rows(run, tmp_path, monkeypatch):
 @pytest.mark.parametrize("target", ["y", "two", "kind"])
 def test_evaluating_a_piece_at_a_time(run, tmp_path, monkeypatch, target):
     """A piece at a time, in a budget and in groups of columns: the figures of all rows at once."""
-    monkeypatch.setattr("onefold.data.table._PIECE_BYTES", 1)
+    monkeypatch.setattr("onefold.data.duckdb_reader._PIECE_BYTES", 1)
     monkeypatch.setattr("onefold.train.residency._PIECE_BYTES", 20_000)
     path = table(
         tmp_path / "t.csv", 5000, "a,b,kind,two,y",

@@ -143,5 +143,5 @@ def test_resident_memory_from_outside(micro_batch):
 def test_prediction_of_many_rows_allocates_little():
     net = of.Network([of.Dense(64, "relu"), of.Dense(2)], inputs=20)
     net.predict(np.zeros((16, 20), np.float32))
-    (predictor,) = net._predictors.values()
+    (predictor,) = net._prediction.executors.values()
     assert predictor.nbytes < 16_384 * 4 * 64

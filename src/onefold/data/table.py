@@ -1,7 +1,7 @@
 """Where tables come from: files, queries, data frames and arrays behind one interface.
 
-DuckDB reads the files and runs the queries; its rows come as a stream, so a table may be larger than
-memory. What is computed from them is our own, because DuckDB's aggregates may differ in their last bits
+Each kind of source has a reader: arrays in memory, SQLite by Python's own module, all others by DuckDB.
+What is computed from the rows is our own, because DuckDB's aggregates may differ in their last bits
 from one run to the next.
 """
 
@@ -9,62 +9,39 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from onefold._errors import OptionError, TableError, nearest, unknown
-from onefold.data import csv_text
-from onefold.data.columns import (
-    MISSING,
-    Chunk,
-    Column,
-    check_unique,
-    duckdb_cast,
-    duckdb_kind,
-    from_arrow,
-    from_frame,
-    from_idx,
-    from_objects,
-    kind_of,
-    plain,
-    quoted,
-)
-from onefold.data.session import Session
-from onefold.data.sources import (
-    SQLITE_TABLES,
-    Errors,
-    ambiguous,
-    confinement,
-    files,
-    format_of,
-    is_remote,
-    literal,
-    over,
-    stamp,
-    statements,
-)
+from onefold.data.array_reader import ArrayReader
+from onefold.data.columns import Chunk, Column, from_frame, from_idx
+from onefold.data.duckdb_reader import DuckDBReader
+from onefold.data.reader import Reader
+from onefold.data.sources import files, format_of, is_remote, stamp
+from onefold.data.sqlite_reader import SQLiteReader
 
 FORMATS = ("csv", "parquet", "json", "sqlite", "duckdb", "idx")
-_ROWS = 65_536
-_LEAST_ROWS = 1024
-_PIECE_BYTES = 8 << 20
-_CSV_BUFFER = 4 << 20
 #: Bytes of every column while rows stream by: Arrow's pieces, and what is unpacked of a Parquet file.
 _CSV_COLUMN, _COLUMN = 2_500_000, 6_500_000
 
 
-def _texts(words: frozenset[str]) -> list[str]:
-    """The spellings of words that DuckDB compares as they are."""
-    return sorted({f(word) for word in words for f in (str.lower, str.upper, str.title)} | {" "})
-
-
 def _is_number(text: str) -> bool:
     return re.fullmatch(r"[-+]?\d*\.?\d+(e[-+]?\d+)?(_\d+)?", text.lower()) is not None
+
+
+def _kind(source: Any, found: Sequence[Path], format: str | None) -> str:
+    """What a source is, of which these files were found: one of `FORMATS`, "frame" or "query"."""
+    if source is None:
+        return "query"
+    if is_remote(source):
+        kind = format or format_of(Path(str(source).split("?")[0]))
+        if kind not in ("csv", "parquet", "json"):
+            raise OptionError(f"{source}: only CSV, Parquet and JSON are read from elsewhere")
+        return kind
+    return (format or format_of(found[0])) if found else "frame"
 
 
 class Table:
@@ -136,48 +113,39 @@ class Table:
         self.name = str(source) if isinstance(source, str | Path) else "the table"
         if source is None:
             self.name = "the query"  # which is long, and may hold a password
-        self._delimiter, self._header, self._encoding = delimiter, header, encoding
-        self._memory, self._confined = memory, confined
-        self._remote = is_remote(source)
-        named = isinstance(source, str | Path | list | tuple) and not self._remote
+        remote = is_remote(source)
+        named = isinstance(source, str | Path | list | tuple) and not remote
         self.files = files(source) if named else []
         # What the files look like from outside, by name, and how many rows there are: neither may change.
-        self._stamps: Callable[[], dict[str, Any]] = lambda: {
-            str(path): stamp(path) for path in self.files
-        }
-        self._before = self._stamps()
+        self._before = self._stamps_here()
         self._rows: int | None = None
-        self._session: Session | None = None
-        self._open: Callable[[list[str]], Iterator[Chunk]]  # of the columns that are wanted
-        self.kinds: dict[str, str]
-        self.measured: tuple[str, ...] = ()
-        kind = "query" if source is None else "frame"
-        if self.files:
-            kind = format or format_of(self.files[0])
-        if self._remote:
-            kind = format or format_of(Path(str(source).split("?")[0]))
-            if kind not in ("csv", "parquet", "json"):
-                raise OptionError(f"{source}: only CSV, Parquet and JSON are read from elsewhere")
+        kind = _kind(source, self.files, format)
         self._headed = header and kind == "csv"
         self.column_bytes = _CSV_COLUMN if kind == "csv" else _COLUMN
-        if confined and (source is None or self._remote):
+        if confined and (source is None or remote):
             raise OptionError(
                 "a query by somebody else is run over files of this machine alone; where you trust it, "
                 "give it with --sql"
             )
+        if kind == "frame" and sql is not None:
+            raise OptionError("a query over a data frame is not supported; filter the frame itself")
+        self._reader: Reader
         if kind == "idx":
-            self._from_arrays(from_idx(self.files[0]))
-            self.measured = tuple(name for name in self.kinds if name != "label")
-        elif kind == "sqlite":
-            self._from_sqlite(sql)
+            self._reader = ArrayReader(from_idx(self.files[0]))
         elif kind == "frame":
-            if sql is not None:
-                raise OptionError(
-                    "a query over a data frame is not supported; filter the frame itself"
-                )
-            self._from_arrays(from_frame(source))
+            self._reader = ArrayReader(from_frame(source))
+        elif kind == "sqlite":
+            self._reader = SQLiteReader(self.files[0], sql)
         else:
-            self._from_duckdb(kind, sql)
+            self._reader = DuckDBReader(
+                kind, self.name, self.files, sql, remote=remote, delimiter=delimiter, header=header,
+                encoding=encoding, memory=memory, confined=confined,
+            )  # fmt: skip
+        self._before |= self._reader.stamps()
+        self.kinds = self._reader.kinds
+        self.measured: tuple[str, ...] = ()
+        if kind == "idx":
+            self.measured = tuple(name for name in self.kinds if name != "label")
         if not self.kinds:
             raise TableError(f"{self.name} has no columns")
 
@@ -199,10 +167,10 @@ class Table:
         """
         wanted = list(self.kinds) if names is None else list(names)
         rows = 0
-        for chunk in self._open(wanted) if wanted else ():
+        for chunk in self._reader.chunks(wanted) if wanted else ():
             rows += len(chunk[wanted[0]])
             yield chunk
-        now = self._stamps()
+        now = self._stamps_here() | self._reader.stamps()
         changed = [
             name for name in {**self._before, **now} if now.get(name) != self._before.get(name)
         ]
@@ -261,200 +229,7 @@ class Table:
 
         A later reading begins anew, and may then find other rows.
         """
-        if self._session is not None:
-            self._session.close()
+        self._reader.close()
 
-    # Kinds of sources.
-
-    def _from_arrays(self, columns: Mapping[str, Column]) -> None:
-        kinds = {name: kind_of(column) for name, column in columns.items()}
-        lengths = {len(column) for column in columns.values()}
-        if len(lengths) > 1:
-            raise TableError(f"the columns have different lengths: {sorted(lengths)}")
-        self.kinds = kinds
-        rows = lengths.pop() if lengths else 0
-
-        def read(wanted: list[str]) -> Iterator[Chunk]:
-            for first in range(0, rows, _ROWS):
-                part = slice(first, first + _ROWS)
-                yield {name: plain(columns[name][part], kinds[name]) for name in wanted}
-
-        self._open = read
-
-    def _from_sqlite(self, sql: str | None) -> None:
-        path = self.files[0]
-
-        def rows(query: str) -> Iterator[tuple[list[str], list[Any]]]:
-            """Names of the columns with pieces of the rows."""
-            try:
-                with closing(
-                    sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-                ) as database:
-                    cursor = database.execute(query)
-                    names = [column[0] for column in cursor.description]
-                    yield names, []
-                    while piece := cursor.fetchmany(_ROWS):
-                        yield names, piece
-            except sqlite3.Error as error:
-                raise TableError(f"could not read {path}: {error}") from error
-
-        def first_rows(query: str) -> tuple[list[str], list[Any]]:
-            pieces = list(rows(query))
-            return pieces[0][0], pieces[-1][1]
-
-        if sql is None:
-            found = [row[0] for row in first_rows(SQLITE_TABLES)[1]]
-            if len(found) != 1:
-                raise ambiguous(path, found)
-            sql = f"select * from {quoted(found[0])}"
-        names, _ = first_rows(f"select * from ({sql}) limit 0")
-        check_unique(names, str(path))
-        # A column may hold anything, row by row: it is numbers where no row holds anything else.
-        typed = ", ".join(
-            f"max(typeof({quoted(n)}) in ('text', 'blob')), count({quoted(n)})" for n in names
-        )
-        (counts,) = first_rows(f"select {typed} from ({sql})")[1]
-        self.kinds = {
-            name: "number" if counts[2 * i + 1] and not counts[2 * i] else "text"
-            for i, name in enumerate(names)
-        }
-        query = sql
-
-        def read(wanted: list[str]) -> Iterator[Chunk]:
-            for _, piece in rows(f"select {', '.join(map(quoted, wanted))} from ({query})"):
-                if piece:
-                    columns = zip(wanted, zip(*piece, strict=True), strict=True)
-                    yield {name: from_objects(cells, self.kinds[name]) for name, cells in columns}
-
-        self._open = read
-
-    def _from_duckdb(self, kind: str, sql: str | None) -> None:
-        import duckdb
-
-        setup, sql = statements(sql, self._confined) if sql is not None else ([], None)
-        session = Session(
-            self.files[0] if kind == "duckdb" else None,
-            setup=[*setup, *(confinement(self.files) if self._confined else [])],
-            memory=self._memory,
-            ordered=sql is not None,
-            elsewhere=not self.files,
-        )
-        self._session = session
-        if kind in ("duckdb", "query"):
-            query = sql
-            if query is None:
-                with (
-                    self._duckdb_errors(),
-                    duckdb.connect(str(self.files[0]), read_only=True) as database,
-                ):
-                    found = [row[0] for row in database.execute("show tables").fetchall()]
-                if len(found) != 1:
-                    raise ambiguous(self.files[0], found)
-                query = f"select * from {quoted(found[0])}"
-        else:
-            scan = self._scan(kind, session)
-            query = over(scan, sql)
-        with self._duckdb_errors(), session.reading() as database:
-            described = database.execute(f"describe {query}").fetchall()
-        given = [row[0] for row in described]
-        names = (
-            [f"c{i}" for i in range(len(given))] if kind == "csv" and not self._header else given
-        )
-        if kind == "csv" and self._header:
-            assert self._delimiter is not None
-            csv_text.check_header(self._first_line(session), self._delimiter, given, self.name)
-        if self._remote:
-            self._stamps = lambda: self._stamped_elsewhere(session)
-            self._before = self._stamps()
-        check_unique(names, self.name)
-        types = [str(row[1]) for row in described]
-        if kind == "csv" and sql is None and set(map(duckdb_kind, types)) <= {"number", "text"}:
-            query = over(self._known(scan, given, types), None)
-        self.kinds = {name: duckdb_kind(type_) for name, type_ in zip(names, types, strict=True)}
-        casts = {
-            name: duckdb_cast(column, type_)
-            for name, column, type_ in zip(names, given, types, strict=True)
-        }
-
-        def read(wanted: list[str]) -> Iterator[Chunk]:
-            import nanoarrow
-
-            chosen = ", ".join(casts[name] for name in wanted)
-            with self._duckdb_errors(), session.reading() as database:
-                stream = database.sql(f"select {chosen} from ({query}) as t")
-                for batch in nanoarrow.c_array_stream(stream):
-                    # Texts become objects, which take ten times as much as numbers.
-                    row = sum(80 if self.kinds[name] == "text" else 8 for name in wanted)
-                    step = max(_LEAST_ROWS, _PIECE_BYTES // row)
-                    for first in range(0, batch.length, step):
-                        rows = slice(first, min(first + step, batch.length))
-                        yield {
-                            name: from_arrow(batch.child(i), self.kinds[name], rows)
-                            for i, name in enumerate(wanted)
-                        }
-
-        self._open = read
-
-    def _stamped_elsewhere(self, session: Session) -> dict[str, Any]:
-        """Size and time of the files at an address, of which none is read for it."""
-        with self._duckdb_errors(), session.reading() as database:
-            found = database.execute(
-                f"select filename, size, epoch_us(last_modified) from read_blob({literal(self.name)})"
-            ).fetchall()
-        return {name: known for name, *known in found}
-
-    def _scan(self, kind: str, session: Session) -> str:
-        names = [str(path) for path in self.files] or [str(self.name)]
-        every = "[" + ", ".join(map(literal, names)) + "]"
-        if kind == "parquet":
-            return f"read_parquet({every})"
-        if kind == "json":
-            return f"read_json({every}, sample_size = -1)"
-        options = [
-            "sample_size = -1",
-            f"header = {str(self._header).lower()}",
-            "skip = 0",
-            "quote = '\"', escape = '\"'",
-            "strict_mode = true",
-        ]
-        # Yes and no stay words: a class is called what the table calls it.
-        options.append(
-            "auto_type_candidates = ['BIGINT', 'DOUBLE', 'DATE', 'TIMESTAMP', 'VARCHAR']"
-        )
-        options.append("nullstr = [" + ", ".join(map(literal, _texts(MISSING))) + "]")
-        self._delimiter = self._delimiter or csv_text.separator(self._first_line(session))
-        options += [f"delim = {literal(self._delimiter)}", *self._encoded()]
-        if self._memory is not None:
-            options.append(f"buffer_size = {_CSV_BUFFER}, max_line_size = {_CSV_BUFFER // 4}")
-        return f"read_csv({every}, {', '.join(options)})"
-
-    @staticmethod
-    def _known(scan: str, names: Sequence[str], types: Sequence[str]) -> str:
-        """The scan of a CSV whose columns are known, so that it is not looked through once more."""
-        columns = ", ".join(
-            f"{literal(name)}: {literal(type_)}" for name, type_ in zip(names, types, strict=True)
-        )
-        return scan.replace("sample_size = -1", f"auto_detect = false, columns = {{{columns}}}", 1)
-
-    def _encoded(self) -> list[str]:
-        """The encoding as DuckDB's reader of CSV takes it; UTF-8 is its own."""
-        name = self._encoding.lower()
-        known = name.replace("_", "-") in ("utf-8", "utf8")
-        return [] if known else [f"encoding = {literal(name)}"]
-
-    def _first_line(self, session: Session) -> str:
-        if self.files:
-            return csv_text.first_line(self.files[0], self._encoding)
-        options = ["header = false, auto_detect = false, columns = {'line': 'varchar'}"]
-        options += ["delim = '\x1f', quote = '', escape = ''", *self._encoded()]
-        scan = f"read_csv({literal(self.name)}, {', '.join(options)})"
-        with self._duckdb_errors(), session.reading() as database:
-            found = database.execute(f"select line from {scan} limit 1").fetchall()
-        return str(found[0][0] or "").strip("\ufeff\r\n") if found else ""
-
-    def _duckdb_errors(self) -> Errors:
-        def diagnose() -> None:
-            if self.files and self._delimiter is not None:
-                csv_text.diagnose(self.files, self._delimiter, self._encoding)
-
-        return Errors(self.name, self._encoding, diagnose)
+    def _stamps_here(self) -> dict[str, Any]:
+        return {str(path): stamp(path) for path in self.files}

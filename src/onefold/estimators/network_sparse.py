@@ -15,10 +15,11 @@ from onefold.network import Network
 from onefold.nn.losses import Loss
 from onefold.optim import Optimizer
 from onefold.train import arrays
-from onefold.train.callbacks import Callback, History, Progress, attach
+from onefold.train.callbacks import Callback, History, attached
+from onefold.train.evaluation import Evaluator
 from onefold.train.loop import Training
 from onefold.train.options import Options
-from onefold.train.session import Evaluator, Session
+from onefold.train.session import Session
 
 Array = NDArray[Any]
 Rows = tuple[SparseInputs, Array, Array | None]  # inputs, targets, weights
@@ -71,9 +72,9 @@ def fit_network(
         checked = _checked(network, loss, *validation)
         held_out = (_evaluator(network, loss, checked, threads, pieces), *checked)
     network._link = loss.link_for(network.outputs)
-    heard = [*callbacks, *([Progress(epochs)] if verbose else [])]
-    attach(heard, network)
-    return Training(session, rows, held_out, options, heard, {}).run()  # type: ignore[arg-type]
+    heard = attached(callbacks, network, epochs, verbose)
+    config = network._config()
+    return Training(session, rows, held_out, options, heard, config).run()  # type: ignore[arg-type]
 
 
 def _checked(network: Network, loss: Loss, x: Any, y: Array, weight: Array | None) -> Rows:

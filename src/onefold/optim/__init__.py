@@ -1,16 +1,13 @@
 """Optimizers and learning-rate schedules."""
 
+from onefold.optim.adam import Adam, Adamax, AdamW, Nadam
+from onefold.optim.optimizer import Optimizer
 from onefold.optim.optimizers import (
     OPTIMIZERS,
     SGD,
     Adadelta,
     Adagrad,
-    Adam,
-    Adamax,
-    AdamW,
     Lion,
-    Nadam,
-    Optimizer,
     RMSprop,
     from_config,
     get,

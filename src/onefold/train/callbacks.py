@@ -158,15 +158,30 @@ class Progress(Callback):
             self._display = None
 
 
-def attach(callbacks: Iterable[Callback], network: Network) -> None:
-    """Give callbacks the network that they follow.
+def attached(
+    callbacks: Iterable[Callback], network: Network, epochs: int, verbose: int | None
+) -> list[Callback]:
+    """The callbacks of a run, each given the network that it follows, and a `Progress` where one is shown.
+
+    Parameters
+    ----------
+    callbacks : iterable of Callback
+    network : Network
+    epochs, verbose
+        As in `Network.fit`.
 
     Raises
     ------
     OptionError
         One is no callback.
     """
-    for callback in callbacks:
+    result = list(callbacks)
+    if verbose or verbose is None:
+        progress = Progress(epochs)
+        if verbose or progress.bar:
+            result.append(progress)
+    for callback in result:
         if not isinstance(callback, Callback):
             raise OptionError(f"a callback is an onefold.Callback, not {callback!r}")
         callback.network = network
+    return result

@@ -17,9 +17,10 @@ from onefold.optim import ReduceOnPlateau
 from onefold.train import checkpoint
 from onefold.train.callbacks import Callback, History, watches_batches
 from onefold.train.checkpoint import Position
+from onefold.train.evaluation import HeldOut
 from onefold.train.interrupts import Interrupts
 from onefold.train.options import Options
-from onefold.train.session import Evaluator, Session, column
+from onefold.train.session import Session, column
 from onefold.train.state import Parameters
 
 _SLICE_SECONDS = 0.1  # between looks at the clock, the keyboard and the progress bar
@@ -28,16 +29,30 @@ _SCALARS = 4096  # updates whose numbers are worked out at a time
 
 
 class Training:
-    """One run of `Network.fit`, as a ladder of small steps."""
+    """One run of `Network.fit`, as a ladder of small steps.
+
+    Parameters
+    ----------
+    session : Session
+        With an optimizer.
+    data : (X, y, sample_weight or None)
+        Checked.
+    validation : HeldOut, optional
+    options : Options
+    callbacks : sequence of Callback
+    network : dict
+        The network's description: a checkpoint goes on with the same network alone, and with the same
+        loss, optimizer, batches and number of rows.
+    """
 
     def __init__(
         self,
         session: Session,
         data: tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None],
-        validation: tuple[Evaluator, NDArray[Any], NDArray[Any], NDArray[Any] | None] | None,
+        validation: HeldOut | None,
         options: Options,
         callbacks: Sequence[Callback],
-        description: dict[str, Any],
+        network: dict[str, Any],
     ) -> None:
         assert session.optimizer is not None
         assert session.optimizer_state is not None
@@ -49,7 +64,15 @@ class Training:
         self.validation = validation
         self.options = options
         self.callbacks = callbacks
-        self.description = description
+        self.description = {
+            "network": network,
+            "loss": session.loss.to_config(),
+            "optimizer": session.optimizer.to_config(),
+            "batch_size": options.batch_size,
+            "shuffle": options.shuffle,
+            "rows": len(self.x),
+            "weighted": self.w is not None,
+        }
         self.history = History()
         self.position = Position()
         self.updates_per_epoch = -(-len(self.x) // options.batch_size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -195,38 +195,3 @@ def type_name(architecture: Architecture) -> str:
 def column(array: Array) -> Array:
     """Targets with two dimensions, as the executor reads them."""
     return array.reshape(len(array), -1)
-
-
-class Evaluator:
-    """Mean loss of a network over rows, in the forward direction alone."""
-
-    def __init__(
-        self,
-        architecture: Architecture,
-        state: State,
-        loss: Loss,
-        *,
-        labels: bool,
-        weighted: bool,
-        threads: int | None = None,
-        rows: int = 1024,
-    ) -> None:
-        loss_plan = loss.plan(architecture.outputs, labels, architecture.final_activation)
-        program = architecture.evaluation(loss_plan, weighted=weighted)
-        layout = Budget(program, 0, 0, thread_count(threads)).layout(min(rows, 4096))
-        self.executor = _native.Executor(layout.compile(), state.parameters.store, None, state.seed)
-        if function := host(loss):
-            self.executor.set_host(function, architecture.dtype == "float64")
-
-    def __call__(self, x: Array, y: Array, w: Array | None) -> float:
-        """Sum of weight times loss over the sum of weights."""
-        total, weight = self.executor.evaluate(x, column(y), w)
-        return total / weight if weight > 0 else math.nan
-
-    def pieces(self, pieces: Iterable[tuple[Array, Array, Array | None]]) -> float:
-        """The same of rows that come a piece at a time: the sums go on from one to the next."""
-        self.executor.begin(0)
-        for x, y, w in pieces:
-            self.executor.add(x, column(y), w)
-        total, weight = self.executor.accumulated()
-        return total / weight if weight > 0 else math.nan

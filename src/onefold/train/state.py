@@ -123,6 +123,18 @@ class State:
     updates: int = 0
     epochs: int = 0
 
+    @classmethod
+    def initial(cls, architecture: Architecture, seed: int) -> State:
+        """A new network's: every parameter has the first values that its layer gives it."""
+        state = cls(Parameters(architecture), seed)
+        counts: dict[int, int] = {}
+        for name, key, spec in architecture.parameters:
+            place = counts.get(key, 0)
+            counts[key] = place + 1
+            values = spec.initializer(spec.matrix, seed, key, place, np.dtype(architecture.dtype))
+            state.parameters.set(name, values.reshape(spec.shape))
+        return state
+
 
 class OptimizerState:
     """The arrays that an optimizer keeps for a network, and its count of updates."""
