@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import functools
 import json
 import os
 import platform
@@ -75,8 +76,9 @@ def machine(threads: int, modules: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def fma_peak(threads: int) -> list[float]:
-    """GFLOP/s of each core, all of them busy at once, in the instruction set that onefold uses."""
+@functools.cache
+def compiled_peak() -> Callable[[int], float]:
+    """`peak.cpp` in the instruction set that onefold uses."""
     from onefold import _native
 
     if _native.level() not in ("avx512", "avx2"):
@@ -88,6 +90,12 @@ def fma_peak(threads: int) -> list[float]:
         subprocess.run([compiler, "-O3", "-shared", "-fPIC", "-o", library, source], check=True)
         function = getattr(ctypes.CDLL(str(library)), f"peak_{_native.level()}")
     function.restype, function.argtypes = ctypes.c_double, [ctypes.c_long]
+    return function
+
+
+def fma_peak(threads: int) -> list[float]:
+    """GFLOP/s of each core, `threads` of them busy at once, in the instruction set that onefold uses."""
+    function = compiled_peak()
     found: list[list[float]] = [[] for _ in range(threads)]
 
     def measure(core: int) -> None:
