@@ -17,15 +17,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import instruction_sets
+
 RESULTS = Path(__file__).parent / "results"
 
 
 def parse_arguments(description: str) -> argparse.Namespace:
-    """Options that every benchmark has; sets the threads of the peers before they are imported."""
+    """Options that every benchmark has.
+
+    Sets the threads of the peers before they are imported, and removes limits of their instruction sets.
+    """
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer cases and rounds")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     given = parser.parse_args()
+    instruction_sets.release()
     many = str(given.threads > 1).lower()
     os.environ["XLA_FLAGS"] = (
         f"--xla_cpu_multi_thread_eigen={many} intra_op_parallelism_threads={given.threads}"
