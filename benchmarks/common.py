@@ -22,14 +22,22 @@ import instruction_sets
 RESULTS = Path(__file__).parent / "results"
 
 
-def parse_arguments(description: str) -> argparse.Namespace:
-    """Options that every benchmark has.
+def parse_arguments(description: str, peers_held: bool = False) -> argparse.Namespace:
+    """Options that every benchmark has, and `--peers`.
 
     Sets the threads of the peers before they are imported, and removes limits of their instruction sets.
     """
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer cases and rounds")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    if peers_held:
+        parser.add_argument(
+            "--peers",
+            choices=["free", "avx2"],
+            default="free",
+            help="free: every peer chooses its instruction set by itself (default); avx2: all of them are held "
+            "to AVX2 like onefold, which needs ONEFOLD_ISA=avx2, and the results get a page of their own",
+        )
     given = parser.parse_args()
     instruction_sets.release()
     many = str(given.threads > 1).lower()
@@ -39,6 +47,8 @@ def parse_arguments(description: str) -> argparse.Namespace:
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(given.threads)
     os.environ["KERAS_BACKEND"] = "jax"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if peers_held and given.peers == "avx2":
+        instruction_sets.hold()
     return given
 
 
