@@ -43,6 +43,7 @@ BENCHMARKS := training accumulation prediction scaling kernels anatomy starting 
 bench: benchmarks/.venv/installed
 	for name in $(BENCHMARKS); do benchmarks/.venv/bin/python benchmarks/$$name.py || exit 1; done
 	ONEFOLD_ISA=avx2 benchmarks/.venv/bin/python benchmarks/training.py
+	ONEFOLD_ISA=avx2 benchmarks/.venv/bin/python benchmarks/training.py --peers avx2
 
 bench-quick: benchmarks/.venv/installed
 	for name in training prediction anatomy; do benchmarks/.venv/bin/python benchmarks/$$name.py --quick || exit 1; done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import functools
 import json
 import os
 import platform
@@ -16,15 +17,29 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import instruction_sets
+
 RESULTS = Path(__file__).parent / "results"
 
 
-def parse_arguments(description: str) -> argparse.Namespace:
-    """Options that every benchmark has; sets the threads of the peers before they are imported."""
+def parse_arguments(description: str, peers_held: bool = False) -> argparse.Namespace:
+    """Options that every benchmark has, and `--peers`.
+
+    Sets the threads of the peers before they are imported, and removes limits of their instruction sets.
+    """
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer cases and rounds")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    if peers_held:
+        parser.add_argument(
+            "--peers",
+            choices=["free", "avx2"],
+            default="free",
+            help="free: every peer chooses its instruction set by itself (default); avx2: all of them are held "
+            "to AVX2 like onefold, which needs ONEFOLD_ISA=avx2, and the results get a page of their own",
+        )
     given = parser.parse_args()
+    instruction_sets.release()
     many = str(given.threads > 1).lower()
     os.environ["XLA_FLAGS"] = (
         f"--xla_cpu_multi_thread_eigen={many} intra_op_parallelism_threads={given.threads}"
@@ -32,6 +47,8 @@ def parse_arguments(description: str) -> argparse.Namespace:
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(given.threads)
     os.environ["KERAS_BACKEND"] = "jax"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if peers_held and given.peers == "avx2":
+        instruction_sets.hold()
     return given
 
 
@@ -75,8 +92,9 @@ def machine(threads: int, modules: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def fma_peak(threads: int) -> list[float]:
-    """GFLOP/s of each core, all of them busy at once, in the instruction set that onefold uses."""
+@functools.cache
+def compiled_peak() -> Callable[[int], float]:
+    """`peak.cpp` in the instruction set that onefold uses."""
     from onefold import _native
 
     if _native.level() not in ("avx512", "avx2"):
@@ -88,6 +106,12 @@ def fma_peak(threads: int) -> list[float]:
         subprocess.run([compiler, "-O3", "-shared", "-fPIC", "-o", library, source], check=True)
         function = getattr(ctypes.CDLL(str(library)), f"peak_{_native.level()}")
     function.restype, function.argtypes = ctypes.c_double, [ctypes.c_long]
+    return function
+
+
+def fma_peak(threads: int) -> list[float]:
+    """GFLOP/s of each core, `threads` of them busy at once, in the instruction set that onefold uses."""
+    function = compiled_peak()
     found: list[list[float]] = [[] for _ in range(threads)]
 
     def measure(core: int) -> None:

@@ -8,6 +8,7 @@ Products are held against the fused-multiply-add peak, everything else against c
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from common import fma_peak, machine, parse_arguments, table, where, write
@@ -44,6 +45,19 @@ STATES |= {
     "sgd_momentum_update": 1, "sgd_nesterov_update": 1, "adam_amsgrad_update": 3,
     "adamw_amsgrad_update": 3, "rmsprop_momentum_update": 2,
 }  # fmt: skip
+#: kernels that move rows or look through them
+COPYING = [
+    "add", "bias_gradient", "gather_float32", "gather_float64", "gather_labels", "gather_uint8",
+    "permutation", "random_words", "scatter", "within",
+]  # fmt: skip
+EMBEDDING = ["embedding_forward", "embedding_backward", "embedding_gradient", "are_codes"]
+#: functions of arrays
+ARRAYS = [
+    name + "_array"
+    for name in (
+        "cospi", "erf", "erfc", "exp", "expm1", "log", "log1p", "pow", "sigmoid", "sinpi", "softplus", "tanh",
+    )
+]  # fmt: skip
 
 
 def aligned(shape, dtype, rng=None):
@@ -223,37 +237,43 @@ def storage(name, elements, rng, budget):
     ) / 1e9, "GB/s"
 
 
-def family(name):
-    """How a kernel is measured, and on which shapes."""
-    if name in ("linear_forward", "linear_backward", "weight_gradient"):
-        return product, PRODUCTS
-    if name == "transpose" or name == "squared_norm" or name.endswith("_update"):
-        return storage, SIZES
-    if name.startswith("embedding_") or name == "are_codes":
-        return embedding, EMBEDDINGS
-    if name in {
-        cls().plan(outputs, labels, "linear").kernel
-        for cls in LOSSES.values()
-        for outputs, labels in ((1, False), (3, False), (3, True))
-        if allowed(cls, outputs, labels)
-    }:
-        return loss, SHAPES
-    if name in ("poisson", "gamma", "kl_divergence"):
-        return loss, SHAPES
-    if name.endswith(("_forward", "_backward", "_array")):
-        return elementwise, SHAPES
-    return copying, SHAPES
+def loss_kernels():
+    """Every loss, on one output and on several, on values and on labels, of both endings that losses take."""
+    found = set()
+    for cls in LOSSES.values():
+        for outputs, labels in ((1, False), (3, False), (3, True)):
+            for ending in ("linear", "softplus"):
+                with contextlib.suppress(ValueError):  # not a loss of such targets
+                    found.add(cls().plan(outputs, labels, ending).kernel)
+    return found
 
 
-def allowed(cls, outputs, labels):
-    try:
-        cls().plan(outputs, labels, "linear")
-    except ValueError:
-        return False
-    return True
+def families():
+    """How every kernel that this script knows is measured, and on which shapes."""
+    activations = [name for name in ACTIVATIONS if name != "linear"]
+    rowwise = [
+        f"{name}_{way}" for name in [*activations, "dropout"] for way in ("forward", "backward")
+    ]
+    return {
+        **dict.fromkeys(
+            ("linear_forward", "linear_backward", "weight_gradient"), (product, PRODUCTS)
+        ),
+        **dict.fromkeys([*STATES, "transpose", "squared_norm"], (storage, SIZES)),
+        **dict.fromkeys(EMBEDDING, (embedding, EMBEDDINGS)),
+        **dict.fromkeys(loss_kernels(), (loss, SHAPES)),
+        **dict.fromkeys([*rowwise, *ARRAYS], (elementwise, SHAPES)),
+        **dict.fromkeys(COPYING, (copying, SHAPES)),
+    }
 
 
 def main(given):
+    measures, kernels = families(), sorted(_core.kernel_names())
+    without = [name for name in kernels if name not in measures]
+    if without:
+        raise SystemExit(f"kernels without a row: {', '.join(without)}; add them to families()")
+    gone = sorted(set(measures) - set(kernels))
+    if gone:
+        raise SystemExit(f"no kernel is called {', '.join(gone)}; take them from families()")
     rng = np.random.default_rng(0)
     budget = 0.01 if given.quick else 0.05
     peak = max(fma_peak(1)[0] for _ in range(3))
@@ -262,8 +282,8 @@ def main(given):
     side = {size: (size // 64, 64) for size in SIZES}
     copies |= {size: copying("scatter", side[size], rng, budget)[0] for size in SIZES}
     found, rows = [], []
-    for name in sorted(_core.kernel_names()):
-        measure, shapes = family(name)
+    for name in kernels:
+        measure, shapes = measures[name]
         for shape in shapes[-3:-2] if given.quick else shapes:
             speed, unit = measure(name, shape, rng, budget)
             share = speed / (peak if measure is product else copies[shape])

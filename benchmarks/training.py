@@ -4,16 +4,20 @@ Four networks of growing size, then sizes that nobody tuned for. Float32, Adam. 
 timed, every side trains two epochs from the same weights and its losses must agree with onefold's.
 
     python benchmarks/training.py [--quick] [--threads 2]
+    ONEFOLD_ISA=avx2 python benchmarks/training.py                  onefold held to AVX2, the peers free
+    ONEFOLD_ISA=avx2 python benchmarks/training.py --peers avx2     all of them held to AVX2
 """
 
 from __future__ import annotations
 
+import os
 from functools import partial
 
+import instruction_sets
 from common import fma_peak, machine, parse_arguments, summary, table, take_turns, where, write
 
 if __name__ == "__main__":
-    given = parse_arguments(__doc__)
+    given = parse_arguments(__doc__, peers_held=True)
 
 import numpy as np
 from peers import SIDES, Jax, Onefold, Torch, initial_weights, make_data, multiplications
@@ -70,7 +74,50 @@ def measure(widths, batch, updates, rounds, threads, kinds):
     }
 
 
+def hold_peers(rounds):
+    """Holds what no variable holds, and says what is held and whether it is."""
+    if machine(1, [])["instruction_set"] != "avx2":
+        raise SystemExit("--peers avx2 needs onefold held to AVX2 too: set ONEFOLD_ISA=avx2")
+    products = instruction_sets.both_products(rounds)
+    instruction_sets.Ynnpack().hold()
+    rows = [
+        [name, *(f"{both[side][key]:{form}}" for key, form in (("gflops", ".0f"), ("says", "")) for side in both)]
+        for name, both in products.items()
+    ]  # fmt: skip
+    size = instruction_sets.SIDE
+    lines = [
+        "onefold and the peers are held to AVX2, the peers by these variables, set before they are imported:",
+        "",
+        *(f"- `{name}={value}`: {what}" for name, (value, what) in instruction_sets.LIMITS.items()),
+        "",
+        "XLA multiplies matrices with YNNPACK, which heeds no variable; what it notes of the processor is overwritten "
+        "(`instruction_sets.py`), so that it takes the kernels that it takes on a processor of AVX2. What the limits "
+        f"do: a float32 product of {size}×{size}×{size} on one core, by processor time, each in a process of its own "
+        f"in turns, median of {rounds}. A peer whose speed stays did not use AVX-512 for products on this processor; "
+        "what it says of itself is that its other kernels are held.",
+        "",
+        *table(
+            [
+                "peer",
+                "as it comes, GFLOP/s",
+                "held, GFLOP/s",
+                "as it comes it says",
+                "held it says",
+            ],
+            rows,
+        ),
+        "",
+    ]
+    return lines, products
+
+
 def main(given):
+    held, products = hold_peers(1 if given.quick else 3) if given.peers == "avx2" else ([], {})
+    if not held and "ONEFOLD_ISA" in os.environ:
+        held = [
+            f"onefold is held to {os.environ['ONEFOLD_ISA']}; the peers choose for themselves.",
+            "",
+        ]
     kinds = [Onefold, Torch, Jax] if given.quick else SIDES
     rounds = 5 if given.quick else 7
     about = machine(
@@ -112,9 +159,12 @@ def main(given):
             ]
         )
     lines = [
-        f"# Training: thousand rows a second, median of {rounds} (low–high)",
+        f"# Training{', the peers held to AVX2 too' if products else ''}: thousand rows a second, median of {rounds} "
+        "(low–high)",
         "",
         where(about),
+        "",
+        *held,
         f"Fused-multiply-add peak of all cores at once: {peak:.0f} GFLOP/s, the best of one measurement before each case.",
         "",
         *table(
@@ -123,10 +173,14 @@ def main(given):
         "",
         "Where a peer is faster: " + ("; ".join(slower) or "nowhere in this run") + ".",
     ]
-    name = "training-quick" if given.quick else "training"
+    name = "training"
     if about["instruction_set"] != "avx512":
         name += "-" + about["instruction_set"]
-    write(name, {"machine": about, "rounds": rounds, "peaks": peaks, "cases": found}, lines)
+    results = {"machine": about, "rounds": rounds, "peaks": peaks, "cases": found}
+    if products:
+        name += "-peers"
+        results |= {"limits": instruction_sets.LIMITS, "products": products}
+    write(name + ("-quick" if given.quick else ""), results, lines)
 
 
 if __name__ == "__main__":
