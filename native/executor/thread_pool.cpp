@@ -18,8 +18,13 @@ void pause() {
 #endif
 }
 
-constexpr uint64_t kRemaining = (uint64_t(1) << 24) - 1;
-constexpr int64_t kMaxTasks = int64_t(kRemaining);
+// The ticket, from its lowest bits up: tasks not yet taken, tasks taken from the front, threads that may take
+// part. It says all that a thread needs to take a task, so one that has slept through some jobs takes a task
+// of the present one.
+constexpr int kTaskBits = 28;
+constexpr uint64_t kTasks = (uint64_t(1) << kTaskBits) - 1;
+constexpr uint64_t kOneFromFront = uint64_t(1) << kTaskBits;
+
 // About 50 microseconds: longer than the gap between two stages, shorter than anyone notices.
 constexpr int kSpins = 2000;
 
@@ -49,26 +54,29 @@ void ThreadPool::grow(int threads) {
 }
 
 // Takes one task of the current job and runs it; false when there is none for this worker.
-bool ThreadPool::take(uint64_t& seen, int worker) {
-    seen = ticket_.load(std::memory_order_acquire);
-    while (true) {
-        const int allowed = int(seen >> 24 & 0xff);
-        if ((seen & kRemaining) == 0 || worker >= allowed) return false;
-        if (ticket_.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel)) break;
-    }
+bool ThreadPool::take(int worker) {
+    uint64_t seen = ticket_.load(std::memory_order_acquire);
+    const bool from_front = worker % 2 == 0;
+    uint64_t remaining = 0, taken = 0;
+    do {
+        remaining = seen & kTasks;
+        taken = seen >> kTaskBits & kTasks;
+        if (remaining == 0 || uint64_t(worker) >= seen >> 2 * kTaskBits) return false;
+    } while (!ticket_.compare_exchange_weak(seen, seen - 1 + (from_front ? kOneFromFront : 0),
+                                            std::memory_order_acq_rel));
+    const uint64_t number = from_front ? taken : taken + remaining - 1;
     // The job cannot change before this task is done, so its fields may be read now.
-    task_(context_, tasks_ - int64_t(seen & kRemaining), worker);
+    task_(context_, int64_t(number), worker);
     done_.fetch_add(1, std::memory_order_release);
     return true;
 }
 
 void ThreadPool::work(int worker) {
     const FloatEnvironment environment;
-    uint64_t seen = 0;
     int idle = 0;
     uint32_t signal = signal_.load(std::memory_order_acquire);
     while (!stop_.load(std::memory_order_relaxed)) {
-        if (take(seen, worker)) {
+        if (take(worker)) {
             idle = 0;
             continue;
         }
@@ -88,21 +96,18 @@ void ThreadPool::work(int worker) {
 void ThreadPool::run(int threads, int64_t tasks, Task task, void* context) {
     if (threads > kMaxThreads) threads = kMaxThreads;
     std::unique_lock<std::mutex> lock(busy_, std::defer_lock);
-    if (threads <= 1 || tasks <= 1 || tasks > kMaxTasks || !lock.try_lock()) {
+    if (threads <= 1 || tasks <= 1 || tasks > int64_t(kTasks) || !lock.try_lock()) {
         for (int64_t number = 0; number < tasks; ++number) task(context, number, 0);
         return;
     }
     grow(threads);
     task_ = task;
     context_ = context;
-    tasks_ = tasks;
     done_.store(0, std::memory_order_relaxed);
-    const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-    ticket_.store(job << 32 | uint64_t(threads) << 24 | uint64_t(tasks), std::memory_order_release);
+    ticket_.store(uint64_t(threads) << 2 * kTaskBits | uint64_t(tasks), std::memory_order_release);
     signal_.fetch_add(1, std::memory_order_seq_cst);
     if (sleepers_.load(std::memory_order_seq_cst) > 0) signal_.notify_all();
-    uint64_t seen = 0;
-    while (take(seen, 0)) {
+    while (take(0)) {
     }
     for (int spins = 0; done_.load(std::memory_order_acquire) < tasks; ++spins) {
         if (spins < kSpins)

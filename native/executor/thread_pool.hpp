@@ -3,6 +3,10 @@
 // Which thread runs a task never matters to the result: tasks write to places of their own. The
 // caller works too and waits for tasks, not for threads: a thread that the operating system has put
 // aside, or that wakes late, holds nobody up. Workers spin for a short while and then sleep.
+//
+// Half of the threads take the first task that is left and half the last one. So with two threads each has
+// the same tasks in every update, give or take those in the middle, and finds its gradients and weights in
+// the cache of its own core, and there is still one counter and nobody idle.
 #pragma once
 
 #include <atomic>
@@ -45,13 +49,11 @@ public:
 private:
     void grow(int threads);
     void work(int worker);
-    bool take(uint64_t& seen, int worker);
+    bool take(int worker);
 
     // The job: written by the caller before it publishes `ticket_`, read by those who took a task.
     Task task_ = nullptr;
     void* context_ = nullptr;
-    int64_t tasks_ = 0;
-    // 32 bits: number of the job; 8 bits: threads that may take part; 24 bits: tasks not yet taken.
     alignas(64) std::atomic<uint64_t> ticket_{0};
     alignas(64) std::atomic<int64_t> done_{0};
     alignas(64) std::atomic<uint32_t> signal_{0};  // grows with each job; sleepers wait on it

@@ -1,5 +1,7 @@
 // The native core without Python, so that sanitizers see all of it: the thread pool under several
 // callers, the executor cut in every way, the stores. Exits with 1 at the first check that fails.
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -45,6 +47,19 @@ void test_thread_pool() {
     for (auto& thread : callers) thread.join();
     ThreadPool own;  // and one that ends
     own.run(3, 50, [](int64_t, int) {});
+}
+
+// One thread's tasks are the first ones and the other's the last, so that each finds its data in its cache.
+void test_tasks_stay_with_their_thread() {
+    ThreadPool pool;
+    for (int job = 0; job < 200; ++job) {
+        std::vector<int> by(64, -1);
+        pool.run(2, 64, [&](int64_t number, int worker) {
+            by[size_t(number)] = worker;
+            std::this_thread::sleep_for(std::chrono::microseconds(1));  // so that the other takes part
+        });
+        CHECK(std::is_sorted(by.begin(), by.end()));
+    }
 }
 
 // z = e W + b under the mean squared error, where e is x with its last column embedded.
@@ -177,6 +192,7 @@ void test_every_level() {
 
 int main() {
     test_thread_pool();
+    test_tasks_stay_with_their_thread();
     test_any_cut();
     test_every_level();
     std::puts("native tests passed");
