@@ -1,8 +1,8 @@
 """How the defaults of `onefold train` were chosen: test errors of variants on real tables.
 
 The tables and their samples are those of `tables.py`, cut by other seeds than there, so that what is
-chosen here is compared on other splits; the defaults are then checked once on splits by which nothing was
-chosen. Every variant has the same test rows. A figure is the mean test error (of classes) or root mean
+chosen here is compared on other splits. The defaults are then checked on splits by which nothing was
+chosen, and their parts taken back one by one on twenty more. Every variant has the same test rows. A figure is the mean test error (of classes) or root mean
 squared error over the splits, divided by that of the earlier defaults; the mean over the tables is
 geometric, with half a percent added to every error of classes, so that a few rows of an easy table do not
 rule it. Its deviation is the jackknife's over the splits. Seconds are the processor's, of one thread,
@@ -31,7 +31,7 @@ from onefold.cli.preparation import prepare
 from onefold.cli.recipe import Recipe
 from onefold.cli.training import follow
 
-SEEDS, FRESH = range(5, 10), range(10, 15)
+SEEDS, FRESH, FURTHER = range(5, 10), range(10, 15), range(15, 35)
 _TEST = 0.2
 _PART = "part of the split"
 _ADDED = 0.005  # to an error of classes, in the mean over the tables
@@ -60,14 +60,16 @@ STEPS = {
     "**a one-cycle rate to 0.01 over 100 epochs in place of the patience: the defaults**": CHOSEN,
 }
 
+_SIXTEEN = "16 % of the rows for validation"
+_MISH, _SMOOTHLY = "mish in place of relu", "numbers smoothly clipped"
 _LARGER = "mish, numbers smoothly clipped, 16 % of the rows for validation"
 #: What was tried in place of a part of the defaults.
 OTHERS = {
-    "16 % of the rows for validation": {**CHOSEN, "validation": 0.16},
-    "mish in place of relu": {**CHOSEN, "activation": "mish"},
+    _SIXTEEN: {**CHOSEN, "validation": 0.16},
+    _MISH: {**CHOSEN, "activation": "mish"},
     "mish, and the patience in place of the one-cycle rate": {**CHOSEN, "activation": "mish", **_PATIENT},
     "silu in place of relu": {**CHOSEN, "activation": "silu"},
-    "numbers smoothly clipped": {**CHOSEN, "scaling": "clipped"},
+    _SMOOTHLY: {**CHOSEN, "scaling": "clipped"},
     "scaling by quartiles, smoothly clipped": {**CHOSEN, "scaling": "robust"},
     _LARGER: _CLIPPED,
     "200 epochs": {**CHOSEN, "epochs": 200},
@@ -88,10 +90,22 @@ ON_THE_WAY = {
         {**_SMOOTHED, "hidden": (128, 128), "dropout": 0.2},
 }  # fmt: skip
 
+#: One part of the defaults taken back, or one that was left out added.
+PARTS = {
+    "no codes": {CODES: 0},
+    "label smoothing 0": {**CHOSEN, "label_smoothing": 0.0},
+    "weight decay 0.01": {**CHOSEN, "weight_decay": 0.01},
+    "the patience in place of the one-cycle rate": {**CHOSEN, **_PATIENT},
+    _SIXTEEN: OTHERS[_SIXTEEN],
+    _MISH: OTHERS[_MISH],
+    _SMOOTHLY: OTHERS[_SMOOTHLY],
+    _LARGER: _CLIPPED,
+}
 
 _BEFORE, _DEFAULTS = "the earlier defaults", list(STEPS)[-1]
-VARIANTS = {_BEFORE: EARLIER, **STEPS, **OTHERS, **ON_THE_WAY}
-CHECKED = (_BEFORE, _LARGER, _DEFAULTS)
+VARIANTS = {_BEFORE: EARLIER, **STEPS, **OTHERS, **ON_THE_WAY, **PARTS}
+CHOOSING = [_BEFORE, *STEPS, *OTHERS, *ON_THE_WAY]
+CHECKED = [_BEFORE, _LARGER, _DEFAULTS]
 
 
 class Cut:
@@ -179,7 +193,7 @@ def compare(each, variant, base):
 
 
 def main(given):
-    splits = 2 if given.quick else len(SEEDS)
+    splits = 2 if given.quick else None
     names = list(TABLES)[: 3 if given.quick else None]
 
     def measured(variants, seeds):
@@ -187,34 +201,44 @@ def main(given):
         return dict(zip(names, workers.map(measure, work), strict=True))
 
     with ProcessPoolExecutor(given.threads) as workers:
-        each, fresh = measured(list(VARIANTS), SEEDS), measured(CHECKED, FRESH)
-    found = {variant: compare(each, variant, _BEFORE) for variant in VARIANTS}
-    checked = {variant: compare(fresh, variant, _BEFORE) for variant in CHECKED}
+        each, fresh = measured(CHOOSING, SEEDS), measured(CHECKED, FRESH)
+        further = measured([_DEFAULTS, *PARTS], FURTHER)
+    found = {variant: compare(each, variant, _BEFORE) for variant in CHOOSING}
+    checked = {variant: compare(fresh, variant, _BEFORE) for variant in CHECKED[1:-1]}
+    checked["the defaults"] = compare(fresh, _DEFAULTS, _BEFORE)
     checked["the second divided by the first"] = compare(fresh, _DEFAULTS, _LARGER)
+    parts = {variant: compare(further, variant, _DEFAULTS) for variant in PARTS}
     about = machine(given.threads, [])
     results = {
-        "machine": about, "variants": found, "fresh": checked,
-        "scores": {name: scores for name, (scores, _) in each.items()},
-        "fresh_scores": {name: scores for name, (scores, _) in fresh.items()},
+        "machine": about,
+        "choosing": found, "fresh": checked, "further": parts,
+        "scores": {
+            of: {name: scores for name, (scores, _) in found_on.items()}
+            for of, found_on in (("choosing", each), ("fresh", fresh), ("further", further))
+        },
     }  # fmt: skip
-    page = lines(about, splits, names, found, checked)
+    page = lines(about, names, found, checked, parts, splits)
     write("defaults-quick" if given.quick else "defaults", results, page)
 
 
-def lines(about, splits, names, found, checked):
+def lines(about, names, found, checked, parts, splits):
     """The page of the results."""
     header = ["variant", "mean", "seconds of a fit", *names]
 
-    def rows(of, variants):
+    def rows(of, variants, digits=2):
         return [
-            [v, f"{of[v]['mean']:.2f} ± {of[v]['deviation']:.2f}", f"{of[v]['seconds']:.2f}"]
-            + [f"{of[v]['ratios'][name]:.2f}" for name in names]
+            [
+                v,
+                f"{of[v]['mean']:.{digits}f} ± {of[v]['deviation']:.{digits}f}",
+                f"{of[v]['seconds']:.2f}",
+                *(f"{of[v]['ratios'][name]:.2f}" for name in names),
+            ]
             for v in variants
         ]
 
     defaults = Recipe(target="")
     return [
-        f"# Variants of the defaults: test errors, {splits} splits",
+        f"# Variants of the defaults: test errors, {splits or len(SEEDS)} splits",
         "",
         where(about),
         "Mean test error (of classes) or root mean squared error, divided by that of the earlier defaults: "
@@ -239,9 +263,14 @@ def lines(about, splits, names, found, checked):
         "",
         *table(header, rows(found, ON_THE_WAY)),
         "",
-        f"On {splits} splits by which nothing was chosen:",
+        f"On {splits or len(FRESH)} splits by which nothing was chosen:",
         "",
-        *table(header, rows(checked, [v for v in checked if v != _BEFORE])),
+        *table(header, rows(checked, checked)),
+        "",
+        f"Parts of the defaults taken back, and others added, on {splits or len(FURTHER)} further splits; "
+        "divided by the defaults:",
+        "",
+        *table(header, rows(parts, parts, digits=3)),
     ]
 
 
