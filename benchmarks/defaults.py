@@ -167,23 +167,28 @@ def measure(work):
     return found, 0.0 if cut.classes is None else _ADDED
 
 
+def errors(scores):
+    """Test errors of every variant by split, to six digits."""
+    return {v: [float(f"{error:.6g}") for error, _ in pairs] for v, pairs in scores.items()}
+
+
 def compare(each, variant, base):
     """A variant by a base: ratios of mean errors by table, their mean with its deviation."""
-    errors = {
+    both = {
         name: [np.array(found[v])[:, 0] for v in (variant, base)]
         for name, (found, _) in each.items()
     }
-    splits = len(next(iter(errors.values()))[0])
+    splits = len(next(iter(both.values()))[0])
 
     def mean(chosen):
         logs = [
             math.log((ours[chosen].mean() + each[n][1]) / (theirs[chosen].mean() + each[n][1]))
-            for n, (ours, theirs) in errors.items()
+            for n, (ours, theirs) in both.items()
         ]
         return math.exp(np.mean(logs))
 
     without = [mean(np.arange(splits) != left_out) for left_out in range(splits)]
-    ratios = {n: float(a.mean() / (b.mean() or math.nan)) for n, (a, b) in errors.items()}
+    ratios = {n: float(a.mean() / (b.mean() or math.nan)) for n, (a, b) in both.items()}
     return {
         "mean": mean(np.arange(splits)),
         "deviation": float(np.std(without) * math.sqrt(splits - 1)),
@@ -212,8 +217,8 @@ def main(given):
     results = {
         "machine": about,
         "choosing": found, "fresh": checked, "further": parts,
-        "scores": {
-            of: {name: scores for name, (scores, _) in found_on.items()}
+        "errors": {
+            of: {name: errors(scores) for name, (scores, _) in found_on.items()}
             for of, found_on in (("choosing", each), ("fresh", fresh), ("further", further))
         },
     }  # fmt: skip
