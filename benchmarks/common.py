@@ -144,6 +144,6 @@ def where(about: Mapping[str, Any]) -> str:
     """The machine in a sentence."""
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     return (
-        f"{about['processor']}, {about['cores']} cores, {about['threads']} threads, "
+        f"{about['processor']}, {about['cores']} cores, {about['threads']} thread{'' if about['threads'] == 1 else 's'}, "
         f"{about['instruction_set']}; Python {about['python']}, {versions}."
     )

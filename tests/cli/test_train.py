@@ -25,7 +25,7 @@ def test_penguins_from_one_command(run):
     assert accuracy >= 97
     fingerprint = out.split("fingerprint ")[1][:8]
     assert "bill_length_mm" in err
-    assert "rows: 220 train, 55 validation, 69 test" in err
+    assert "rows: 241 train, 34 validation, 69 test" in err
 
     status, out, _ = run("evaluate", "model.onefold", PENGUINS)
     assert status == 0
@@ -111,7 +111,7 @@ def test_balanced_classes_count_alike(run, tmp_path):
     assert "is for classes" in err
 
 
-@pytest.mark.parametrize("scaling", ["robust", "quantile"])
+@pytest.mark.parametrize("scaling", ["clipped", "robust", "quantile"])
 def test_scaling(run, tmp_path, scaling):
     rng = np.random.default_rng(0)
     values = np.exp(3 * rng.normal(size=500))  # far outliers
@@ -129,7 +129,7 @@ def test_scaling(run, tmp_path, scaling):
         assert x.std() == pytest.approx(1, abs=0.05)
     assert run("train", path, "--target", "y", "--scaling", scaling, *FAST)[0] == 0
     assert run("predict", "model.onefold", path, "-o", "p.csv")[0] == 0
-    words = {"robust": "interquartile range", "quantile": "rank, from"}
+    words = {"clipped": "deviation", "robust": "interquartile range", "quantile": "rank, from"}
     assert words[scaling] in run("inspect", "model.onefold")[1]
 
 

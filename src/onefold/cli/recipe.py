@@ -23,7 +23,7 @@ class Recipe:
     target: str
     task: str | None = None
     hidden: tuple[int, ...] = (64, 64)
-    activation: str = "mish"
+    activation: str = "relu"
     dropout: float = 0.0
     loss: str | None = None
     label_smoothing: float | None = None
@@ -41,12 +41,12 @@ class Recipe:
     patience: int | None = 100
     min_delta: float = 0.0
     stop_below: float | None = None
-    validation: float = 0.16
+    validation: float = 0.1
     test: float = 0.2
     split_by: str | None = None
     split_column: str | None = None
     class_weight: str | None = None
-    scaling: str = "clipped"
+    scaling: str = "standard"
     max_categories: int = MAX_EMBEDDED
     one_hot: int = ONE_HOT
     least_rows: int = LEAST_ROWS
