@@ -60,7 +60,9 @@ def test_native_gradient_is_the_references(
     activations, width, rows, outputs, rate, loss, weighted, dtype
 ):
     if loss == "cosine_similarity":
-        outputs += 1  # of one number it is 1 or -1, and the gradient a difference of equal terms, 1 / |z|
+        outputs += (
+            1  # of one number it is 1 or -1, and the gradient a difference of equal terms, 1 / |z|
+        )
     rng = np.random.default_rng(rows)
     X = rng.normal(size=(rows, 5)).astype(dtype)
     y = rng.random((rows, outputs)).astype(dtype)
