@@ -63,7 +63,16 @@ void Executor::run_kernel(Kernel kernel, const Call& call, const std::string& na
 
 int Executor::threads_for(double operations) const {
     const double useful = operations / kOperationsPerThread;
-    return useful < 2 ? 1 : useful < program_.threads ? int(useful) : program_.threads;
+    return useful < 2 ? 1 : useful < most_threads_ ? int(useful) : most_threads_;
+}
+
+// Whether an update is so small that several threads may be slower than one, and large enough to have
+// several.
+bool Executor::may_choose_threads(int64_t rows) const {
+    const double update = kOperationsPerElement * double(parameters_->elements());
+    if ((row_cost_ + column_cost_) * double(rows) + update > ThreadChoice::kMostOperations) return false;
+    const double piece = double(std::min(rows, program_.micro_batch));
+    return threads_for(row_cost_ * piece) > 1 || threads_for(column_cost_ * piece + update) > 1;
 }
 
 void Executor::poll_if_due() {
@@ -113,9 +122,8 @@ void Executor::row_stage(size_t stage, int64_t first, int64_t rows) {
 
 void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
     auto& tasks = column_tasks_[stage];
-    // A look-up is little work for each row, and the update of its table is much.
     const double update = fuse ? kOperationsPerElement * double(parameters_->elements()) : 0;
-    const int threads = threads_for(std::max(column_cost_ * double(rows), update));
+    const int threads = threads_for(column_cost_ * double(rows) + update);
     ThreadPool::shared().run(threads, int64_t(tasks.size()), [&](int64_t number, int worker) {
         Task& task = tasks[size_t(number)];
         Call& call = task.call;
@@ -298,6 +306,7 @@ Executor::Result Executor::train(const Data& data, const Updates& updates, Total
     const auto start = std::chrono::steady_clock::now();
     const bool fuse = !std::isfinite(rule_.clip_norm);
     set_data(data, true);
+    const bool choosing = may_choose_threads(updates.batch_size);
     if (updates.first_batch == 0) window_.reorder();
     Result result;
     stop_ = false;
@@ -309,6 +318,8 @@ Executor::Result Executor::train(const Data& data, const Updates& updates, Total
         double* record = updates.record ? updates.record + result.updates * updates.record_count : nullptr;
         if (record && updates.record_count > 2) record[2] = weight_squares();
         begin_batch(updates.first_update + uint32_t(result.updates));
+        if (choosing) most_threads_ = choice_.alone() ? 1 : program_.threads;
+        const auto began = choosing ? std::chrono::steady_clock::now() : start;
         try {
             if (!micro_batches(first, rows, fuse ? scalars : nullptr, updates.scalar_count)) {
                 result.outcome = Outcome::time_up;
@@ -330,6 +341,8 @@ Executor::Result Executor::train(const Data& data, const Updates& updates, Total
             return result;
         }
         updated();
+        if (choosing && rows == updates.batch_size)
+            choice_.record(std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
         totals.loss += batch_.loss;
         totals.weight += batch_.weight;
         ++result.updates;

@@ -24,6 +24,7 @@
 #include "executor/program.hpp"
 #include "executor/row_window.hpp"
 #include "executor/store.hpp"
+#include "executor/thread_choice.hpp"
 #include "executor/thread_pool.hpp"
 
 namespace onefold {
@@ -172,6 +173,7 @@ private:
     }
     const Call& moved(RowCall& row_call, int64_t first, int64_t row, int64_t rows) const;
     int threads_for(double operations) const;
+    bool may_choose_threads(int64_t rows) const;
     void poll_if_due();
 
     void begin_batch(uint32_t update);
@@ -226,6 +228,8 @@ private:
     std::atomic<bool> stop_{false};
     std::exception_ptr pending_;
     std::chrono::steady_clock::time_point last_poll_;
+    ThreadChoice choice_;
+    int most_threads_ = 1;  // of the update that runs, or of what else does
 };
 
 }  // namespace onefold

@@ -62,6 +62,27 @@ void test_tasks_stay_with_their_thread() {
     }
 }
 
+// Whatever is faster is taken nearly always, and what has changed is found out.
+void test_thread_choice() {
+    ThreadChoice choice;
+    CHECK(!choice.alone());
+    // Seconds of all updates, by those of one with all threads and with one.
+    auto updates = [&](double together, double alone) {
+        double all = 0;
+        for (int update = 0; update < 40000; ++update) {
+            const double seconds = choice.alone() ? alone : together;
+            all += seconds;
+            // Now and then the system does something else.
+            choice.record(update % 7 == 3 ? 20 * seconds : seconds);
+        }
+        return all / 40000;
+    };
+    CHECK(updates(60e-6, 30e-6) < 1.03 * 30e-6);
+    CHECK(choice.alone());
+    CHECK(updates(30e-6, 60e-6) < 1.4 * 30e-6);  // at the latest when it is tried next
+    CHECK(updates(30e-6, 60e-6) < 1.01 * 30e-6);
+}
+
 // z = e W + b under the mean squared error, where e is x with its last column embedded.
 Program regression(int64_t micro_batch, int64_t row_tile, int threads) {
     Program program;
@@ -193,6 +214,7 @@ void test_every_level() {
 int main() {
     test_thread_pool();
     test_tasks_stay_with_their_thread();
+    test_thread_choice();
     test_any_cut();
     test_every_level();
     std::puts("native tests passed");
