@@ -2,11 +2,11 @@
 
 The tables and their samples are those of `tables.py`, cut by other seeds than there, so that what is
 chosen here is compared on other splits. The defaults are then checked on splits by which nothing was
-chosen, and their parts taken back one by one on twenty more. Every variant has the same test rows. A figure is the mean test error (of classes) or root mean
-squared error over the splits, divided by that of the earlier defaults; the mean over the tables is
-geometric, with half a percent added to every error of classes, so that a few rows of an easy table do not
-rule it. Its deviation is the jackknife's over the splits. Seconds are the processor's, of one thread,
-so that other work on the machine hardly shows.
+chosen, and their parts taken back one by one on twenty more. Every variant has the same test rows. A
+figure is the mean test error (of classes) or root mean squared error over the splits, divided by that of
+the earlier defaults; the mean over the tables is geometric, with half a percent added to every error of
+classes, so that a few rows of an easy table do not rule it. Its deviation is the jackknife's over the
+splits. Seconds are the processor's, of one thread, so that other work on the machine hardly shows.
 
     python benchmarks/defaults.py [--quick]
 """

@@ -95,6 +95,7 @@ void RowWindow::open(const RowFile& file, int64_t row_bytes, int64_t file_rows, 
     const bool same_place = file.descriptor == file_.descriptor && file.offset == file_.offset;
     const bool same_size = row_bytes == row_bytes_ && file_rows == file_rows_ && window_rows == window_rows_;
     const bool same = same_place && same_size && threads == threads_;
+    file_ = file;  // the same place may be mapped elsewhere by now
     if (same && (order == order_ || (order != nullptr && order_ != nullptr && holds_all()))) {
         order_ = order;
         return;
@@ -109,7 +110,6 @@ void RowWindow::open(const RowFile& file, int64_t row_bytes, int64_t file_rows, 
         for (int worker = 0; sorted && worker < threads; ++worker)
             buffers_.emplace_back(size_t(rows_of_chunk(row_bytes) * row_bytes));
     }
-    file_ = file;
     row_bytes_ = row_bytes;
     file_rows_ = file_rows;
     window_rows_ = window_rows;

@@ -1,5 +1,7 @@
 // The native core without Python, so that sanitizers see all of it: the thread pool under several
 // callers, the executor cut in every way, the stores. Exits with 1 at the first check that fails.
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -81,6 +83,32 @@ void test_thread_choice() {
     CHECK(choice.alone());
     CHECK(updates(30e-6, 60e-6) < 1.4 * 30e-6);  // at the latest when it is tried next
     CHECK(updates(30e-6, 60e-6) < 1.01 * 30e-6);
+}
+
+// A file that is mapped anew is read where it is mapped now.
+void test_file_is_mapped_anew() {
+    constexpr int64_t rows = 20000, width = 256, bytes = rows * width * 4, held = 12000;
+    std::FILE* file = std::tmpfile();
+    std::vector<float> values(size_t(rows * width));
+    std::iota(values.begin(), values.end(), 0.0F);
+    CHECK(std::fwrite(values.data(), 1, size_t(bytes), file) == size_t(bytes) && std::fflush(file) == 0);
+    std::vector<uint32_t> order(static_cast<size_t>(rows));
+    for (int64_t i = 0; i < rows; ++i) order[size_t(i)] = uint32_t(i * 7919 % rows);
+    RowWindow window;
+    for (int times = 0; times < 2; ++times) {
+        void* mapping = mmap(nullptr, size_t(bytes), PROT_READ, MAP_SHARED, fileno(file), 0);
+        CHECK(mapping != MAP_FAILED);
+        window.open({fileno(file), 0, static_cast<std::byte*>(mapping)}, width * 4, rows, order.data(), held, 2);
+        window.restart();
+        window.hold(0, held);
+        const uint32_t* slots = window.slots(0);
+        for (int64_t i = 0; i < held; ++i) {
+            const auto* row = reinterpret_cast<const float*>(window.at(i)) + int64_t(slots[i]) * width;
+            CHECK(row[width - 1] == values[size_t((order[size_t(i)] + 1) * width - 1)]);
+        }
+        mmap(mapping, size_t(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);  // not again
+    }
+    std::fclose(file);
 }
 
 // z = e W + b under the mean squared error, where e is x with its last column embedded.
@@ -215,6 +243,7 @@ int main() {
     test_thread_pool();
     test_tasks_stay_with_their_thread();
     test_thread_choice();
+    test_file_is_mapped_anew();
     test_any_cut();
     test_every_level();
     std::puts("native tests passed");
