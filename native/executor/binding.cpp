@@ -10,8 +10,8 @@ namespace onefold {
 
 namespace {
 
-// A block of the gradient that one task continues: from 2 to 80 microseconds of one core.
-constexpr double kOperationsPerTask = 4e5, kMostOperationsPerTask = 2e7;
+// A block of the gradient that one task continues: from 2 to 400 microseconds of one core.
+constexpr double kOperationsPerTask = 4e5, kMostOperationsPerTask = 1e8;
 constexpr int kTasksPerThread = 8;
 // Blocks begin at multiples of 96 panel rows: whole register tiles (12 or 6 rows), whole panels of
 // the transposed copy (32 rows).

@@ -16,8 +16,9 @@
 // accumulators loaded first, an outer product for each step of the chain. The chain is cut into
 // blocks of kBlock steps, so that the panel's block (128 kB) stays in the second-level cache while
 // the tiles of rows pass over it. Meanwhile a tile asks for its share of B's next block, and in the
-// weight gradient for the next tile's columns of A and C: these come from memory or the last cache,
-// and without that the first tile of every block waits for them.
+// weight gradient for A, B and C to come: these are in memory or the last cache, and without that the
+// first tile of every block waits for them. The gradient reads both factors across their rows, so its
+// blocks are short where a row is about a page (gradient_block).
 //
 // Measured with 784-1024-1024-1024-10 at batch 1,024 on a Zen 5 core (peak 261 GFLOP/s), GFLOP/s of
 // forward, backward and gradient, in place: without asking ahead 222, 220, 200; with 245, 228, 202;
@@ -28,9 +29,16 @@
 // core: gradient of 256 rows, 256-256, in blocks of 512 rows 67 (54), of 128 rows 86 (61), with four steps
 // unrolled and B not asked for 90 (79), of 1,024 rows, 1024-1024 61, 74, 85; forward of 72 rows, 256-256,
 // 95 (70), unrolled 96 (86). Four steps unrolled without accumulate() and forget_origin(): 87 (62).
-// Lost: row tiles of 144 rows (193 against 194) and of 216 (184); asking for B twelve steps ahead
-// into the first-level cache (219 against 222). With AVX2: tiles of 3 rows by 4 vectors (74 against 88),
-// copies of B's strips (89 against 85 at 1,024 rows, 57 against 68 at 32), blocks of 64 and 96 rows.
+// Emerald Rapids core (peak 176), gradient of 1,024 rows, 1024-1024, in blocks of 512 rows 119; of 32 rows,
+// with nothing asked for 135, with the next tile's C asked for into the first-level cache and a row of the
+// next block by each tile 141, by 8 panels at once 150; factors of 192 and 64 columns in the second-level
+// cache, with rows one after another 176, with rows of 4,160 bytes 136 (512 rows a block) and 163 (32). Whole
+// updates of 784-1024-1024-1024-10 1.075 times as fast; of 50-200-100-10 at 10,000 rows 0.95 times where its
+// blocks were 204 rows, or 512 with too few tiles for the next block's rows, else 1.00. Lost there: copies of
+// both factors, made a tile at a time (139) or a block at a time (130). Lost: row tiles of 144 rows (193
+// against 194) and of 216 (184); asking for B twelve steps ahead into the first-level cache (219 against
+// 222). With AVX2: tiles of 3 rows by 4 vectors (74 against 88), copies of B's strips (89 against 85 at 1,024
+// rows, 57 against 68 at 32), blocks of 64 and 96 rows.
 #pragma once
 
 namespace onefold::ONEFOLD_LEVEL {
@@ -58,6 +66,12 @@ inline constexpr int kUnrolled = 1;
 // How a tile's accumulators begin.
 enum class Start { zero, bias, output };
 
+// What is read later, to be asked for: the address moves by so many bytes a step and a tile.
+struct Asked {
+    const std::byte* at;
+    int64_t step, tile;
+};
+
 // One register tile's work: c[r, 0..C*lanes) = chain over k of a[r * a_row + k * a_step] * b[k * b_step +
 // ...].
 template <class T>
@@ -66,8 +80,9 @@ struct Tile {
     const T* a;
     const T* b;
     const T* bias;
-    const std::byte* ahead;  // in B's next block, to be asked for: moves by bytes a step and a tile
-    int64_t c_row, a_row, a_step, b_step, count, ahead_step, ahead_tile;
+    int64_t c_row, a_row, a_step, b_step, count;
+    Asked ahead_a, ahead_b;  // gradient: both; else of B alone
+    int64_t next_step;       // gradient: bytes of the next tile's C to be asked for in a step
     Start start;
 };
 
@@ -83,7 +98,8 @@ template <class T, int R, int C, Contiguous A>
     const int64_t a_row = A == Contiguous::along_rows ? 1 : t.a_row;
     const int64_t a_step = A == Contiguous::along_chain ? 1 : t.a_step;
     const int64_t b_step = A == Contiguous::along_chain ? kPanel : t.b_step;
-    const std::byte* ahead = t.ahead;
+    const std::byte* ahead_a = t.ahead_a.at;
+    const std::byte* ahead_b = t.ahead_b.at;
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
@@ -91,11 +107,7 @@ template <class T, int R, int C, Contiguous A>
             sum[r][v] = t.start == Start::zero   ? Vec<T>{}
                         : t.start == Start::bias ? load(t.bias + v * lanes<T>)
                                                  : load(c + r * t.c_row + v * lanes<T>);
-    if constexpr (A == Contiguous::along_rows)
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-            for (int v = 0; v < C; ++v) __builtin_prefetch(c + (R + r) * t.c_row + v * lanes<T>, 1, 2);
+    const std::byte* next = reinterpret_cast<const std::byte*>(c + R * t.c_row);
     int64_t row[R];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
@@ -115,15 +127,20 @@ template <class T, int R, int C, Contiguous A>
         a += a_step;
         b += b_step;
         if constexpr (kUnrolled > 1) forget_origin(a);
-        if constexpr (A == Contiguous::along_rows) __builtin_prefetch(a + 2 * R - 1, 0, 2);
+        if constexpr (A == Contiguous::along_rows) {
+            __builtin_prefetch(ahead_a, 0, 2);
+            ahead_a += t.ahead_a.step;
+        }
     };
     int64_t k = t.count;
     for (; k >= kUnrolled; k -= kUnrolled) {
 #pragma GCC unroll 4
         for (int s = 0; s < kUnrolled; ++s) step();
-        if constexpr (A == Contiguous::along_chain || kUnrolled == 1) {
-            __builtin_prefetch(ahead, 0, 2);
-            ahead += kUnrolled * t.ahead_step;
+        __builtin_prefetch(ahead_b, 0, 2);
+        ahead_b += kUnrolled * t.ahead_b.step;
+        if constexpr (A == Contiguous::along_rows) {
+            __builtin_prefetch(next, 1, 3);
+            next += kUnrolled * t.next_step;
         }
     }
     if constexpr (kUnrolled > 1)
@@ -154,14 +171,14 @@ template <class T, int C, Contiguous A>
 [[gnu::noinline]] static void strip(Tile<T> t, int64_t rows) {
     int64_t tiles = (rows + kTileRows - 1) / kTileRows;
     if (A == Contiguous::along_chain) {
-        t.ahead_step /= tiles;
-        t.ahead_tile = t.ahead_step * t.count;
+        t.ahead_b.step /= tiles;
+        t.ahead_b.tile = t.ahead_b.step * t.count;
     }
     while (tiles > 0) {
         const int64_t size = (rows + tiles - 1) / tiles;
         run_tile<T, C, A>(size, t);
-        t.ahead += t.ahead_tile;
-        if (A == Contiguous::along_rows) t.ahead_tile = -t.ahead_tile;
+        t.ahead_a.at += t.ahead_a.tile;
+        t.ahead_b.at += t.ahead_b.tile;
         t.a += size * t.a_row;
         t.c += size * t.c_row;
         rows -= size;
@@ -269,8 +286,9 @@ static void linear_forward(const Call& call) {
             t.b = static_cast<const T*>(W.data) + (p * in + k0) * kPanel;
             t.count = k1 - k0;
             t.start = block > 0 ? Start::output : b.data ? Start::bias : Start::zero;
-            t.ahead = reinterpret_cast<const std::byte*>(t.b + t.count * kPanel);
-            t.ahead_step = kPanel * int64_t(sizeof(T));
+            t.ahead_a = {};
+            t.ahead_b = {reinterpret_cast<const std::byte*>(t.b + t.count * kPanel),
+                         kPanel * int64_t(sizeof(T)), 0};
             panel<T, Contiguous::along_chain>(t, call.rows, width);
         }
     }
@@ -282,6 +300,21 @@ static void linear_backward(const Call& call) {
     linear_forward<T>(call);
 }
 
+// Rows of a gradient's block. Each step of the chain reads a row of both factors. Where these are far apart,
+// a block touches no more pages than the first-level TLB holds (64 or 96 entries) with room for the output's:
+// 32 rows where each is a page or more, 128 at half a page. Where many rows share a page it does not matter.
+template <class T>
+ONEFOLD_INLINE int64_t gradient_block(const Operand& x, const Operand& dz) {
+    constexpr int64_t page = 4096, rows_of_a_page = 32;
+    const auto apart = [](const Operand& o) {
+        const int64_t bytes = o.stride * int64_t(sizeof(T));
+        return bytes < page ? bytes : page;
+    };
+    const int64_t both = apart(x) + apart(dz);
+    const int64_t rows = rows_of_a_page * (2 * page) * (2 * page) / (both * both);
+    return rows < kGradientBlock ? rows : kGradientBlock;
+}
+
 // A block of G: its panel rows [begin, end), where panel row p * in + i holds G[i, 32p .. 32p + 31],
 // all of one panel, and the same rows of the panels that follow.
 template <class T>
@@ -290,26 +323,38 @@ static void weight_gradient(const Call& call) {
     const int64_t in = G.stride, out = G.width;
     if (out <= kNarrow && call.rows >= kNarrowRows)
         return with_outputs(out, [&]<int N>(Outputs<N>) { narrow_gradient<T, N>(call); });
-    const int64_t blocks = (call.rows + kGradientBlock - 1) / kGradientBlock;
+    const int64_t block_rows = gradient_block<T>(x, dz), blocks = (call.rows + block_rows - 1) / block_rows;
     const int64_t first = call.begin / in, i = call.begin % in, count = call.end - call.begin;
+    const int64_t tiles = (count + kTileRows - 1) / kTileRows, size = sizeof(T);
+    const auto bytes = [](const T* p) { return reinterpret_cast<const std::byte*>(p); };
     Tile<T> t;
     t.c_row = kPanel;
     t.a_row = 1;
     t.a_step = x.stride;
     t.b_step = dz.stride;
     t.bias = nullptr;
-    t.ahead_step = dz.stride * int64_t(sizeof(T));
-    t.ahead_tile = kPanel / 2 * int64_t(sizeof(T));
     for (int64_t block = 0; block < blocks; ++block) {
         const int64_t r0 = call.rows * block / blocks, r1 = call.rows * (block + 1) / blocks;
         t.count = r1 - r0;
         t.start = block > 0 || call.resume ? Start::output : Start::zero;
-        for (int64_t p = first; p < first + call.panels; ++p) {
-            const int64_t width = out - p * kPanel < kPanel ? out - p * kPanel : kPanel;
-            t.c = static_cast<T*>(G.data) + (p * in + i) * kPanel;
+        t.next_step = kTileRows * kPanel * size / t.count;
+        for (int64_t p = 0; p < call.panels; ++p) {
+            const int64_t from = (first + p) * kPanel, width = out - from < kPanel ? out - from : kPanel;
+            t.c = static_cast<T*>(G.data) + (from / kPanel * in + i) * kPanel;
             t.a = static_cast<const T*>(x.data) + r0 * x.stride + i;
-            t.b = static_cast<const T*>(dz.data) + r0 * dz.stride + p * kPanel;
-            t.ahead = reinterpret_cast<const std::byte*>(t.b + kPanel);
+            t.b = static_cast<const T*>(dz.data) + r0 * dz.stride + from;
+            // Asked for: where there are tiles enough, a row of the next block by each of them; else, and in
+            // the first block, the next tile's columns of x, and the next panel of dz.
+            const int64_t row = r1 + p * tiles;
+            const bool rows_ahead = block + 1 < blocks && call.panels * tiles >= t.count;
+            const bool near = !rows_ahead || (block == 0 && p == 0);
+            t.ahead_a = !near    ? Asked{bytes(static_cast<const T*>(x.data) + row * x.stride + i),
+                                      count * size / t.count, x.stride * size}
+                        : p == 0 ? Asked{bytes(t.a + 2 * kTileRows - 1), x.stride * size, kTileRows * size}
+                                 : Asked{bytes(t.c), 0, 0};
+            t.ahead_b = near ? Asked{bytes(t.b + kPanel), dz.stride * size, 0}
+                             : Asked{bytes(static_cast<const T*>(dz.data) + row * dz.stride + first * kPanel),
+                                     call.panels * kPanel * size / t.count, dz.stride * size};
             panel<T, Contiguous::along_rows>(t, count, width);
             // Columns beyond the last one hold products of padding: they stay zero.
             if (width < kPanel)
