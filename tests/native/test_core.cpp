@@ -24,6 +24,8 @@ using namespace onefold;
         }                                                                         \
     } while (false)
 
+void test_square_roots();  // test_sqrt.cpp
+
 namespace {
 
 constexpr int64_t kIn = 37, kOut = 35, kRows = 203;
@@ -246,5 +248,8 @@ int main() {
     test_file_is_mapped_anew();
     test_any_cut();
     test_every_level();
+#ifdef ONEFOLD_HAS_AVX512
+    if (available_levels().front().level == std::string("avx512")) test_square_roots();
+#endif
     std::puts("native tests passed");
 }
