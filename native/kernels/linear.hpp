@@ -29,16 +29,19 @@
 // core: gradient of 256 rows, 256-256, in blocks of 512 rows 67 (54), of 128 rows 86 (61), with four steps
 // unrolled and B not asked for 90 (79), of 1,024 rows, 1024-1024 61, 74, 85; forward of 72 rows, 256-256,
 // 95 (70), unrolled 96 (86). Four steps unrolled without accumulate() and forget_origin(): 87 (62).
-// Emerald Rapids core (peak 176), gradient of 1,024 rows, 1024-1024, in blocks of 512 rows 119; of 32 rows,
-// with nothing asked for 135, with the next tile's C asked for into the first-level cache and a row of the
-// next block by each tile 141, by 8 panels at once 150; factors of 192 and 64 columns in the second-level
-// cache, with rows one after another 176, with rows of 4,160 bytes 136 (512 rows a block) and 163 (32). Whole
-// updates of 784-1024-1024-1024-10 1.075 times as fast; of 50-200-100-10 at 10,000 rows 0.95 times where its
-// blocks were 204 rows, or 512 with too few tiles for the next block's rows, else 1.00. Lost there: copies of
-// both factors, made a tile at a time (139) or a block at a time (130). Lost: row tiles of 144 rows (193
-// against 194) and of 216 (184); asking for B twelve steps ahead into the first-level cache (219 against
-// 222). With AVX2: tiles of 3 rows by 4 vectors (74 against 88), copies of B's strips (89 against 85 at 1,024
-// rows, 57 against 68 at 32), blocks of 64 and 96 rows.
+//
+// Gradient of 1,024 rows, 1024-1024, on an Emerald Rapids core (peak 176): in blocks of 512 rows 119; of 32
+// rows, with nothing asked for, 135; with the next tile's C asked for into the first-level cache and a row of
+// the next block by each tile 141; by 8 panels at once 150. Factors of 192 and 64 columns in the second-level
+// cache: with rows one after another 176, with rows of 4,160 bytes 136 (512 rows a block) and 163 (32).
+// Whole updates of 784-1024-1024-1024-10 are 1.075 times as fast, with AVX2 1.06 times, and 784-512-512-10
+// 1.02 and 1.03 times. 50-200-100-10 at 10,000 rows was 0.95 times as fast in blocks of 204 rows, and in
+// blocks of 512 that asked for rows of the next without tiles enough for them; as it is, 1.00 times.
+// Lost there: copies of both factors, made a tile at a time (139) or a block at a time (130).
+//
+// Lost: row tiles of 144 rows (193 against 194) and of 216 (184); asking for B twelve steps ahead
+// into the first-level cache (219 against 222). With AVX2: tiles of 3 rows by 4 vectors (74 against 88),
+// copies of B's strips (89 against 85 at 1,024 rows, 57 against 68 at 32), blocks of 64 and 96 rows.
 #pragma once
 
 namespace onefold::ONEFOLD_LEVEL {
@@ -46,7 +49,7 @@ namespace onefold::ONEFOLD_LEVEL {
 inline constexpr int64_t kBlock = 1024;  // of columns
 
 // Rows of the register tile: what 32 (AVX-512, NEON) or 16 vector registers hold with two vectors a row.
-// Rows of a gradient's block, of which more than a panel is kept near.
+// Rows of a gradient's block at most, of which more than a panel is kept near.
 #if ONEFOLD_VECTOR_BYTES == 64 || defined(ONEFOLD_NEON)
 inline constexpr int kTileRows = 12;
 inline constexpr int64_t kGradientBlock = 512;
