@@ -20,6 +20,7 @@ from typing import Any
 import instruction_sets
 
 RESULTS = Path(__file__).parent / "results"
+PAGE = {"suffix": ""}  # of the names of the pages: a second machine's stand beside the first's
 
 
 def parse_arguments(description: str, peers_held: bool = False) -> argparse.Namespace:
@@ -30,6 +31,11 @@ def parse_arguments(description: str, peers_held: bool = False) -> argparse.Name
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer cases and rounds")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument(
+        "--machine",
+        default="",
+        help="a name for this machine, added to the names of the pages written",
+    )
     if peers_held:
         parser.add_argument(
             "--peers",
@@ -39,6 +45,7 @@ def parse_arguments(description: str, peers_held: bool = False) -> argparse.Name
             "to AVX2 like onefold, which needs ONEFOLD_ISA=avx2, and the results get a page of their own",
         )
     given = parser.parse_args()
+    PAGE["suffix"] = "-" + given.machine if given.machine else ""
     instruction_sets.release()
     many = str(given.threads > 1).lower()
     os.environ["XLA_FLAGS"] = (
@@ -77,13 +84,15 @@ def machine(threads: int, modules: Sequence[str]) -> dict[str, Any]:
 
     from onefold import _native
 
-    names = [
-        line.split(":")[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
+    found = dict(
+        [part.strip() for part in line.split(":", 1)]
+        for line in Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    )
+    name = found.get("model name", platform.processor())
+    if "model" in found:  # virtual machines often hide the name
+        name += f" (family {found['cpu family']}, model {found['model']})"
     return {
-        "processor": names[0] if names else platform.processor(),
+        "processor": name,
         "cores": os.cpu_count(),
         "threads": threads,
         "instruction_set": _native.level(),
@@ -128,6 +137,7 @@ def fma_peak(threads: int) -> list[float]:
 
 def write(name: str, results: Mapping[str, Any], lines: Sequence[str]) -> None:
     """Results as JSON and as a Markdown page; the page is printed too."""
+    name += PAGE["suffix"]
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
     (RESULTS / f"{name}.md").write_text("\n".join(lines) + "\n")
