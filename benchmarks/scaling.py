@@ -5,7 +5,7 @@ python benchmarks/scaling.py [--quick] [--threads 2]
 
 from __future__ import annotations
 
-from common import RESULTS, machine, parse_arguments, table, take_turns, where, write
+from common import PAGE, RESULTS, machine, parse_arguments, table, take_turns, where, write
 
 if __name__ == "__main__":
     given = parse_arguments(__doc__)
@@ -123,7 +123,7 @@ def draw(curves):
         axis.legend(frameon=False, fontsize=8)
     axes.flat[-1].set_visible(False)
     figure.suptitle("Training time of a row")
-    figure.savefig(RESULTS / "scaling.svg")
+    figure.savefig(RESULTS / f"scaling{PAGE['suffix']}.svg")
 
 
 def main(given):
@@ -146,7 +146,7 @@ def main(given):
         where(about),
         "Networks 64-128-128-10 with batches of 256 where nothing else is said; 64-512-512-10 with batches of 1024 for the threads.",
         "",
-        "![curves](scaling.svg)",
+        f"![curves](scaling{PAGE['suffix']}.svg)",
         "",
         *table(["what grows", "to", "ns a row", "GFLOP/s"], rows),
     ]

@@ -359,8 +359,8 @@ static void weight_gradient(const Call& call) {
                              : Asked{bytes(static_cast<const T*>(dz.data) + row * dz.stride + first * kPanel),
                                      call.panels * kPanel * size / t.count, dz.stride * size};
             panel<T, Contiguous::along_rows>(t, count, width);
-            // Columns beyond the last one hold products of padding: they stay zero.
-            if (width < kPanel)
+            // Columns beyond the last one hold products of padding: in the end they are zero.
+            if (width < kPanel && block + 1 == blocks)
                 for (int64_t r = 0; r < count; ++r)
                     for (int64_t c = width; c < kPanel; ++c) t.c[r * kPanel + c] = T(0);
         }
