@@ -26,18 +26,21 @@ using Doubles = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device:
 using Record = nb::ndarray<double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Order = nb::ndarray<const uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-// One kernel, `repeat` times, on operands given as (array, stride, width); the array may be None.
+// One kernel, `repeat` times, on operands given as (array, stride, width) or (array, stride, width, panel);
+// the array may be None.
 static void run_kernel(const std::string& name, const std::string& dtype, const std::string& level,
-                       const std::vector<std::tuple<std::optional<AnyArray>, int64_t, int64_t>>& operands,
-                       int64_t rows, int64_t first_row, const std::vector<double>& numbers, uint64_t seed,
-                       uint32_t update, int64_t begin, int64_t end, int64_t panels, bool resume,
-                       int64_t repeat) {
+                       const std::vector<nb::tuple>& operands, int64_t rows, int64_t first_row,
+                       const std::vector<double>& numbers, uint64_t seed, uint32_t update, int64_t begin,
+                       int64_t end, int64_t panels, bool resume, int64_t repeat) {
     if (operands.size() > size_t(kMaxOperands)) throw std::invalid_argument("too many operands");
     const FloatEnvironment environment;
     Call call;
     for (size_t i = 0; i < operands.size(); ++i) {
-        const auto& [array, stride, width] = operands[i];
-        call.operand[i] = {array ? array->data() : nullptr, stride, width};
+        const nb::tuple& given = operands[i];
+        const auto array = nb::cast<std::optional<AnyArray>>(given[0]);
+        call.operand[i] = {array ? array->data() : nullptr, nb::cast<int64_t>(given[1]),
+                           nb::cast<int64_t>(given[2])};
+        if (given.size() > 3) call.operand[i].panel = nb::cast<int64_t>(given[3]);
     }
     call.rows = rows;
     call.first_row = first_row;
@@ -146,7 +149,7 @@ static Data make_data(const ConstArray& inputs, const std::optional<ConstArray>&
 
 using OperationTuple = std::tuple<std::string, std::vector<std::pair<int, int>>, std::vector<double>, double>;
 using StageTuple = std::tuple<int, std::vector<OperationTuple>>;
-using BufferTuple = std::tuple<bool, int64_t, int64_t, int64_t, int64_t>;
+using BufferTuple = std::tuple<bool, int64_t, int64_t, int64_t, int64_t, int64_t>;
 
 static Program make_program(bool is_double, const std::vector<BufferTuple>& buffers,
                             const std::vector<StageTuple>& stages, const std::vector<bool>& transposed,
@@ -154,8 +157,8 @@ static Program make_program(bool is_double, const std::vector<BufferTuple>& buff
                             int64_t micro_batch_bytes, int64_t tile_bytes) {
     Program program;
     program.is_double = is_double;
-    for (const auto& [whole, width, stride, element_bytes, offset] : buffers)
-        program.buffers.push_back({whole, width, stride, element_bytes, offset});
+    for (const auto& [whole, width, stride, panel, element_bytes, offset] : buffers)
+        program.buffers.push_back({whole, width, stride, panel, element_bytes, offset});
     for (const auto& [kind, operations] : stages) {
         Stage stage{StageKind(kind), {}};
         for (const auto& [kernel, operands, numbers, cost] : operations) {

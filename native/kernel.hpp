@@ -14,12 +14,15 @@ namespace onefold {
 // [(j / 32) * rows * 32 + i * 32 + j % 32]. Columns beyond the last one are zero.
 inline constexpr int64_t kPanel = 32;
 
-// One operand on one tile of rows: element (r, c) stands at data[r * stride + c]. For a parameter
-// in panels, `stride` is its number of rows and `width` its number of columns.
+// One operand on one tile of rows: element (r, c) stands at
+// data[c / 32 * panel + r * stride + c % 32]. Row buffers of more than one panel have a stride of 32, so
+// that a panel's rows lie one after another; with a `panel` of 32 whole rows do, as in arrays of the user.
+// For a parameter in panels, `stride` is its number of rows and `width` its number of columns.
 struct Operand {
     void* data = nullptr;
     int64_t stride = 0;
     int64_t width = 0;
+    int64_t panel = kPanel;
 };
 
 inline constexpr int kMaxOperands = 8;

@@ -125,7 +125,7 @@ Operand Executor::operand_of(const Reference& reference, int worker) const {
         case Place::buffer: {
             const Buffer& b = program_.buffers[index];
             const Memory& arena = b.whole_micro_batch ? micro_batch_arena_ : tile_arenas_[size_t(worker)];
-            return {arena.data() + b.offset, b.stride, b.width};
+            return {arena.data() + b.offset, b.stride, b.width, b.panel};
         }
         case Place::parameter:
         case Place::gradient: {

@@ -34,7 +34,8 @@ struct Operation {
 struct Buffer {
     bool whole_micro_batch = false;
     int64_t width = 0;
-    int64_t stride = 0;  // in elements
+    int64_t stride = 0;      // in elements, as the next
+    int64_t panel = kPanel;  // see Operand
     int64_t element_bytes = 4;
     int64_t offset = 0;  // in bytes, from the start of the micro-batch's or the thread's arena
 };

@@ -1,36 +1,50 @@
 // Activations: y = f(x), and dx = dy * f'(x), element by element.
 //
-// Shapes: x, y, dx, dy (rows, width), rows at a stride. Every kernel writes by `=`.
+// Shapes: x, y, dx, dy (rows, width). Every kernel writes by `=`. Row buffers must be readable and writable
+// up to a multiple of 16 columns; what stands there is nobody's.
 // Operands: forward y, x; backward dx, dy, then what the derivative is computed from (x or y).
 // y may be x, and dx may be dy. Parameters are call.numbers, in the order of the Python table.
 #pragma once
 
 namespace onefold::ONEFOLD_LEVEL {
 
-// Calls f(vector of each input) for every vector of every row and stores the result.
+// The columns of one panel. Where the rows of all operands follow one another without a gap, they are one
+// long row.
+struct Part {
+    int64_t rows, width;
+};
+
+template <int Operands>
+ONEFOLD_INLINE Part part_of(const Call& call, int64_t first) {
+    const int64_t width = panel_width(call.operand[0].width, first);
+    bool gaps = false;
+    for (int i = 0; i < Operands; ++i) gaps = gaps || call.operand[i].stride != width;
+    return gaps ? Part{call.rows, width} : Part{1, call.rows * width};
+}
+
+// Calls f(vector of each input) for every vector of every row, padding included, and stores the result.
 template <class T, class F>
 ONEFOLD_INLINE void map1(const Call& call, F f) {
-    const int64_t width = call.operand[0].width;
-    for (int64_t r = 0; r < call.rows; ++r) {
-        T* y = data<T>(call, 0) + r * call.operand[0].stride;
-        const T* x = data<const T>(call, 1) + r * call.operand[1].stride;
-        int64_t c = 0;
-        for (; c + lanes<T> <= width; c += lanes<T>) store(y + c, f(load(x + c)));
-        if (c < width) store_part(y + c, f(load_part(x + c, width - c)), width - c);
+    for (int64_t first = 0; first < call.operand[0].width; first += kPanel) {
+        const Part part = part_of<2>(call, first);
+        for (int64_t r = 0; r < part.rows; ++r) {
+            T* y = row_of<T>(call.operand[0], r) + first;
+            const T* x = row_of<const T>(call.operand[1], r) + first;
+            for (int64_t c = 0; c < part.width; c += lanes<T>) store(y + c, f(load(x + c)));
+        }
     }
 }
 
 template <class T, class F>
 ONEFOLD_INLINE void map2(const Call& call, F f) {
-    const int64_t width = call.operand[0].width;
-    for (int64_t r = 0; r < call.rows; ++r) {
-        T* y = data<T>(call, 0) + r * call.operand[0].stride;
-        const T* a = data<const T>(call, 1) + r * call.operand[1].stride;
-        const T* b = data<const T>(call, 2) + r * call.operand[2].stride;
-        int64_t c = 0;
-        for (; c + lanes<T> <= width; c += lanes<T>) store(y + c, f(load(a + c), load(b + c)));
-        if (c < width)
-            store_part(y + c, f(load_part(a + c, width - c), load_part(b + c, width - c)), width - c);
+    for (int64_t first = 0; first < call.operand[0].width; first += kPanel) {
+        const Part part = part_of<3>(call, first);
+        for (int64_t r = 0; r < part.rows; ++r) {
+            T* y = row_of<T>(call.operand[0], r) + first;
+            const T* a = row_of<const T>(call.operand[1], r) + first;
+            const T* b = row_of<const T>(call.operand[2], r) + first;
+            for (int64_t c = 0; c < part.width; c += lanes<T>) store(y + c, f(load(a + c), load(b + c)));
+        }
     }
 }
 
@@ -193,24 +207,34 @@ ONEFOLD_BACKWARD(soft_shrink, x, return select(abs(x) > T(p[0]), dy, zero<T>());
 // the gradient of the slope.
 template <class T>
 static void prelu_forward(const Call& call) {
-    const int64_t width = call.operand[0].width;
-    for (int64_t r = 0; r < call.rows; ++r)
-        for (int64_t c = 0; c < width; ++c) {
-            const T x = data<const T>(call, 1)[r * call.operand[1].stride + c];
-            data<T>(call, 0)[r * call.operand[0].stride + c] = x < T(0) ? x * data<const T>(call, 2)[c] : x;
+    for (int64_t first = 0; first < call.operand[0].width; first += kPanel) {
+        const int64_t width = panel_width(call.operand[0].width, first);
+        const T* slope = data<const T>(call, 2) + first;
+        for (int64_t r = 0; r < call.rows; ++r) {
+            T* y = row_of<T>(call.operand[0], r) + first;
+            const T* x = row_of<const T>(call.operand[1], r) + first;
+            for (int64_t c = 0; c < width; ++c) y[c] = x[c] < T(0) ? x[c] * slope[c] : x[c];
         }
+    }
 }
 
 template <class T>
 static void prelu_backward(const Call& call) {
-    const int64_t width = call.operand[0].width;
-    for (int64_t r = 0; r < call.rows; ++r)
-        for (int64_t c = 0; c < width; ++c) {
-            const T dy = data<const T>(call, 2)[r * call.operand[2].stride + c];
-            const T x = data<const T>(call, 3)[r * call.operand[3].stride + c];
-            data<T>(call, 1)[r * call.operand[1].stride + c] = x < T(0) ? dy * x : T(0);
-            data<T>(call, 0)[r * call.operand[0].stride + c] = x < T(0) ? dy * data<const T>(call, 4)[c] : dy;
+    for (int64_t first = 0; first < call.operand[0].width; first += kPanel) {
+        const int64_t width = panel_width(call.operand[0].width, first);
+        const T* slope = data<const T>(call, 4) + first;
+        for (int64_t r = 0; r < call.rows; ++r) {
+            T* dx = row_of<T>(call.operand[0], r) + first;
+            T* dslope = row_of<T>(call.operand[1], r) + first;
+            const T* dy = row_of<const T>(call.operand[2], r) + first;
+            const T* x = row_of<const T>(call.operand[3], r) + first;
+            for (int64_t c = 0; c < width; ++c) {
+                const T slope_of = x[c] < T(0) ? dy[c] * x[c] : T(0);  // dx may be dy
+                dx[c] = x[c] < T(0) ? dy[c] * slope[c] : dy[c];
+                dslope[c] = slope_of;
+            }
         }
+    }
 }
 
 // softmax and log_softmax: over the columns of a row, the maximum taken off first. The maximum and the
@@ -221,7 +245,7 @@ ONEFOLD_INLINE Vec<T> maximum_or_nan(Vec<T> a, Vec<T> b) {
 }
 
 template <class T>
-ONEFOLD_INLINE T row_maximum(const T* x, int64_t width) {
+ONEFOLD_INLINE T row_maximum(Row<const T> x, int64_t width) {
     Lanes16<T> most = Lanes16<T>::filled(x[0]);
     for (int64_t c = 0; c < width; c += kReductionLanes)
         for (int i = 0; i < Lanes16<T>::parts; ++i) {
@@ -256,9 +280,9 @@ template <class T>
 static void softmax_forward(const Call& call) {
     const int64_t width = call.operand[0].width;
     for (int64_t r = 0; r < call.rows; ++r) {
-        T* y = data<T>(call, 0) + r * call.operand[0].stride;
-        const T* x = data<const T>(call, 1) + r * call.operand[1].stride;
-        const T most = row_maximum(x, width);
+        const Row<T> y = row_of<T>(call.operand[0], r);
+        const Row<const T> x = row_of<const T>(call.operand[1], r);
+        const T most = row_maximum<T>(x, width);
         const T sum = row_sum<T>(width, [&](int64_t c, int64_t n) __attribute__((always_inline)) {
             const Vec<T> e = exp_of<T>(load_part(x + c, n) - broadcast(most));
             store_part(y + c, e, n);
@@ -276,20 +300,22 @@ template <class T>
 static void softmax_backward(const Call& call) {
     const int64_t width = call.operand[0].width;
     for (int64_t r = 0; r < call.rows; ++r) {
-        T* dx = data<T>(call, 0) + r * call.operand[0].stride;
-        const T* dy = data<const T>(call, 1) + r * call.operand[1].stride;
-        const T* y = data<const T>(call, 2) + r * call.operand[2].stride;
+        const Row<T> dx = row_of<T>(call.operand[0], r);
+        const Row<const T> dy = row_of<const T>(call.operand[1], r), y = row_of<const T>(call.operand[2], r);
         const T sum = row_sum<T>(width, [&](int64_t c, int64_t n) __attribute__((always_inline)) {
             return load_part(dy + c, n) * load_part(y + c, n);
         });
-        for (int64_t c = 0; c < width; ++c) dx[c] = y[c] * (dy[c] - sum);
+        for (int64_t c = 0; c < width; c += lanes<T>) {
+            const int64_t n = width - c < lanes<T> ? width - c : lanes<T>;
+            store_part(dx + c, load_part(y + c, n) * (load_part(dy + c, n) - broadcast(sum)), n);
+        }
     }
 }
 
 // max + log(sum(exp(x - max)))
 template <class T>
-ONEFOLD_INLINE T log_sum_exp(const T* x, int64_t width) {
-    const T most = row_maximum(x, width);
+ONEFOLD_INLINE T log_sum_exp(Row<const T> x, int64_t width) {
+    const T most = row_maximum<T>(x, width);
     const T sum = row_sum<T>(width, [&](int64_t c, int64_t n) __attribute__((always_inline)) {
         return exp_of<T>(load_part(x + c, n) - broadcast(most));
     });
@@ -300,10 +326,13 @@ template <class T>
 static void log_softmax_forward(const Call& call) {
     const int64_t width = call.operand[0].width;
     for (int64_t r = 0; r < call.rows; ++r) {
-        T* y = data<T>(call, 0) + r * call.operand[0].stride;
-        const T* x = data<const T>(call, 1) + r * call.operand[1].stride;
-        const T total = log_sum_exp(x, width);
-        for (int64_t c = 0; c < width; ++c) y[c] = x[c] - total;
+        const Row<T> y = row_of<T>(call.operand[0], r);
+        const Row<const T> x = row_of<const T>(call.operand[1], r);
+        const T total = log_sum_exp<T>(x, width);
+        for (int64_t c = 0; c < width; c += lanes<T>) {
+            const int64_t n = width - c < lanes<T> ? width - c : lanes<T>;
+            store_part(y + c, load_part(x + c, n) - broadcast(total), n);
+        }
     }
 }
 
@@ -312,9 +341,8 @@ template <class T>
 static void log_softmax_backward(const Call& call) {
     const int64_t width = call.operand[0].width;
     for (int64_t r = 0; r < call.rows; ++r) {
-        T* dx = data<T>(call, 0) + r * call.operand[0].stride;
-        const T* dy = data<const T>(call, 1) + r * call.operand[1].stride;
-        const T* y = data<const T>(call, 2) + r * call.operand[2].stride;
+        const Row<T> dx = row_of<T>(call.operand[0], r);
+        const Row<const T> dy = row_of<const T>(call.operand[1], r), y = row_of<const T>(call.operand[2], r);
         const T sum = row_sum<T>(
             width, [&](int64_t c, int64_t n) __attribute__((always_inline)) { return load_part(dy + c, n); });
         for (int64_t c = 0; c < width; c += lanes<T>) {

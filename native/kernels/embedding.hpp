@@ -34,15 +34,9 @@ struct Runs {
     int64_t width(int64_t i) const { return int64_t(first[3 * i + 2]); }
 };
 
-template <class T>
-ONEFOLD_INLINE void copy_part(T* to, const T* from, int64_t count) {
-    for (; count >= lanes<T>; count -= lanes<T>, to += lanes<T>, from += lanes<T>) store(to, load(from));
-    if (count > 0) store_part(to, load_part(from, count), count);
-}
-
 // Zeros in the vectors that reach beyond the last column of a row.
 template <class T>
-ONEFOLD_INLINE void clear_padding(T* row, int64_t width) {
+ONEFOLD_INLINE void clear_padding(Row<T> row, int64_t width) {
     for (int64_t c = width / lanes<T> * lanes<T>; c < (width + 15) / 16 * 16; c += lanes<T>)
         store(row + c, Vec<T>{});
 }
@@ -60,20 +54,20 @@ static void embedding_forward(const Call& call) {
     const double* numbers = runs.first + 3 * runs.count;
     const int64_t count = int64_t(*numbers++);
     for (int64_t r = 0; r < call.rows; ++r) {
-        const T* from = static_cast<const T*>(x.data) + r * x.stride;
-        T* to = static_cast<T*>(y.data) + r * y.stride;
+        const Row<const T> from = row_of<const T>(x, r);
+        const Row<T> to = row_of<T>(y, r);
         int32_t* code = static_cast<int32_t*>(codes.data) + r * codes.stride;
         clear_padding(to, y.width);
         for (int64_t i = 0; i < runs.count; ++i)
-            copy_part(to + runs.to(i), from + runs.from(i), runs.width(i));
+            copy_columns(to, runs.to(i), from, runs.from(i), runs.width(i));
         const T* table = static_cast<const T*>(tables.data);
         for (int64_t k = 0; k < count; ++k) {
             const double* of = numbers + 4 * k;
             const int64_t categories = int64_t(of[2]), size = int64_t(of[3]);
             code[k] = code_of(from[int64_t(of[0])], of[2]);
-            T* vector = to + int64_t(of[1]);
-            for (int64_t c = 0; c < size; c += kPanel, table += categories * kPanel)
-                copy_part(vector + c, table + code[k] * kPanel, size - c < kPanel ? size - c : kPanel);
+            const Row<const T> vector{table + code[k] * kPanel, categories * kPanel};
+            copy_columns(to, int64_t(of[1]), vector, 0, size);
+            table += (size + kPanel - 1) / kPanel * categories * kPanel;
         }
     }
 }
@@ -83,12 +77,12 @@ static void embedding_backward(const Call& call) {
     const auto& [dx, dy] = reinterpret_cast<const Operand(&)[2]>(call.operand);
     const Runs runs(call);
     for (int64_t r = 0; r < call.rows; ++r) {
-        T* to = static_cast<T*>(dx.data) + r * dx.stride;
-        const T* from = static_cast<const T*>(dy.data) + r * dy.stride;
+        const Row<T> to = row_of<T>(dx, r);
+        const Row<const T> from = row_of<const T>(dy, r);
         for (int64_t c = 0; c < dx.width; c += lanes<T>) store(to + c, Vec<T>{});
         clear_padding(to, dx.width);
         for (int64_t i = 0; i < runs.count; ++i)
-            copy_part(to + runs.from(i), from + runs.to(i), runs.width(i));
+            copy_columns(to, runs.from(i), from, runs.to(i), runs.width(i));
     }
 }
 
@@ -103,18 +97,19 @@ static void embedding_gradient(const Call& call) {
         for (int64_t p = 0; p < call.panels; ++p)
             memset(block + p * categories * kPanel, 0, count * kPanel * sizeof(T));
     const int32_t* code = static_cast<const int32_t*>(codes.data) + int64_t(call.numbers[0]);
-    const T* d = static_cast<const T*>(dy.data) + int64_t(call.numbers[1]) + first * kPanel;
-    const int64_t width = G.width - first * kPanel;
-    for (int64_t r = 0; r < call.rows; ++r, code += codes.stride, d += dy.stride) {
+    const int64_t at = int64_t(call.numbers[1]);
+    alignas(64) T part[kPanel] = {};  // of a row of d: its panels end elsewhere
+    for (int64_t r = 0; r < call.rows; ++r, code += codes.stride) {
         const uint64_t i = uint64_t(*code - begin);
         if (i >= count) continue;
         for (int64_t p = 0; p < call.panels; ++p) {
             T* to = block + (p * categories + int64_t(i)) * kPanel;
-            const int64_t left = width - p * kPanel < kPanel ? width - p * kPanel : kPanel;
-            int64_t c = 0;
-            for (; c + lanes<T> <= left; c += lanes<T>)
-                store(to + c, load(to + c) + load(d + p * kPanel + c));
-            if (c < left) store(to + c, load(to + c) + load_part(d + p * kPanel + c, left - c));
+            const int64_t from = (first + p) * kPanel, width = panel_width(G.width, from);
+            copy_columns(Row<T>{part}, 0, row_of<const T>(dy, r), at + from, width);
+            for (int64_t c = 0; c < width; c += lanes<T>) {
+                const int64_t n = width - c < lanes<T> ? width - c : lanes<T>;
+                store(to + c, load(to + c) + load_part(part + c, n));
+            }
         }
     }
 }

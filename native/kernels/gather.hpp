@@ -5,8 +5,8 @@
 //   within   out[0] = 1 where |source[r, c]| <= numbers[0] everywhere (so nothing is NaN), else 0
 //   add      out[r, c] = a[r, c] + b[r, c]: gradients of a value that two operations read, in that order
 //
-// Shapes: out (rows, width), source (any rows, width) at its own stride. Writes by `=`. The conversion
-// rounds once (float64 to float32) or not at all; class labels stay integers.
+// Shapes: out (rows, width), source (any rows, width), whole rows at its own stride. Writes by `=`. The
+// conversion rounds once (float64 to float32) or not at all; class labels stay integers.
 #pragma once
 
 namespace onefold::ONEFOLD_LEVEL {
@@ -18,11 +18,11 @@ struct Ahead {
     const char* source;
     const uint32_t* order;
     int64_t rows, row_bytes, stride_bytes, distance;
-    explicit Ahead(const Call& call)
-        : source(static_cast<const char*>(call.operand[1].data)),
+    Ahead(const Call& call, int64_t first, int64_t columns)
+        : source(static_cast<const char*>(call.operand[1].data) + first * int64_t(sizeof(From))),
           order(call.order),
           rows(call.rows),
-          row_bytes(call.operand[0].width * int64_t(sizeof(From))),
+          row_bytes(columns * int64_t(sizeof(From))),
           stride_bytes(call.operand[1].stride * int64_t(sizeof(From))),
           distance((call.order ? 1024 : 4096) / (row_bytes + 1) + 1) {}
 
@@ -33,10 +33,12 @@ struct Ahead {
     }
 };
 
+// Columns that are gathered at a time: of wider rows, the panels would be too many places to write to.
+inline constexpr int64_t kGathered = 32 * kPanel;
+
 template <class From, class To>
 ONEFOLD_INLINE void gather_rows(const Call& call) {
     const int64_t width = call.operand[0].width;
-    const Ahead<From> ahead(call);
     if (width == 1) {
         const auto& [out, source] = reinterpret_cast<const Operand(&)[2]>(call.operand);
         for (int64_t r = 0; r < call.rows; ++r)
@@ -47,6 +49,7 @@ ONEFOLD_INLINE void gather_rows(const Call& call) {
     constexpr bool same = std::is_same_v<From, To> && std::is_floating_point_v<To>;
     if constexpr (same)
         if (width <= lanes<To>) {
+            const Ahead<From> ahead(call, 0, width);
             for (int64_t r = 0; r < call.rows; ++r) {
                 const int64_t row = call.order ? int64_t(call.order[r]) : r;
                 ahead.ask(r);
@@ -55,17 +58,26 @@ ONEFOLD_INLINE void gather_rows(const Call& call) {
             }
             return;
         }
-    for (int64_t r = 0; r < call.rows; ++r) {
-        const int64_t row = call.order ? int64_t(call.order[r]) : r;
-        ahead.ask(r);
-        To* out = data<To>(call, 0) + r * call.operand[0].stride;
-        const From* source = data<const From>(call, 1) + row * call.operand[1].stride;
-        if constexpr (same) {
-            int64_t c = 0;
-            for (; c + lanes<To> <= width; c += lanes<To>) store(out + c, load(source + c));
-            if (c < width) store(out + c, load_part(source + c, width - c));
-        } else {
-            for (int64_t c = 0; c < width; ++c) out[c] = To(source[c]);
+    for (int64_t begin = 0; begin < width; begin += kGathered) {
+        const int64_t end = width - begin < kGathered ? width : begin + kGathered;
+        const Ahead<From> ahead(call, begin, end - begin);
+        for (int64_t r = 0; r < call.rows; ++r) {
+            const int64_t row = call.order ? int64_t(call.order[r]) : r;
+            ahead.ask(r);
+            const Row<To> out = row_of<To>(call.operand[0], r);
+            const From* source = data<const From>(call, 1) + row * call.operand[1].stride;
+            for (int64_t first = begin; first < end; first += kPanel) {
+                const int64_t columns = panel_width(end, first);
+                To* to = out + first;
+                const From* from = source + first;
+                if constexpr (same) {
+                    int64_t c = 0;
+                    for (; c + lanes<To> <= columns; c += lanes<To>) store(to + c, load(from + c));
+                    if (c < columns) store(to + c, load_part(from + c, columns - c));
+                } else {
+                    for (int64_t c = 0; c < columns; ++c) to[c] = To(from[c]);
+                }
+            }
         }
     }
 }
@@ -92,9 +104,11 @@ static void gather_labels(const Call& call) {
 
 template <class T>
 static void scatter(const Call& call) {
+    const auto& [out, x] = reinterpret_cast<const Operand(&)[2]>(call.operand);
     for (int64_t r = 0; r < call.rows; ++r)
-        memcpy(data<T>(call, 0) + r * call.operand[0].stride, data<T>(call, 1) + r * call.operand[1].stride,
-               size_t(call.operand[0].width) * sizeof(T));
+        for (int64_t first = 0; first < out.width; first += kPanel)
+            memcpy(row_of<T>(out, r) + first, row_of<const T>(x, r) + first,
+                   size_t(panel_width(out.width, first)) * sizeof(T));
 }
 
 template <class T>
@@ -118,13 +132,7 @@ static void within(const Call& call) {
 
 template <class T>
 static void add(const Call& call) {
-    const int64_t width = call.operand[0].width;
-    for (int64_t r = 0; r < call.rows; ++r) {
-        T* out = data<T>(call, 0) + r * call.operand[0].stride;
-        const T* a = data<const T>(call, 1) + r * call.operand[1].stride;
-        const T* b = data<const T>(call, 2) + r * call.operand[2].stride;
-        for (int64_t c = 0; c < width; ++c) out[c] = a[c] + b[c];
-    }
+    map2<T>(call, [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return a + b; });
 }
 
 // clang-format off

@@ -15,33 +15,36 @@
 // All three products are one register tile: R rows of A against C vectors of a panel, the
 // accumulators loaded first, an outer product for each step of the chain. The chain is cut into
 // blocks of kBlock steps, so that the panel's block (128 kB) stays in the second-level cache while
-// the tiles of rows pass over it. Meanwhile a tile asks for its share of B's next block, and in the
-// weight gradient for A, B and C to come: these are in memory or the last cache, and without that the
-// first tile of every block waits for them. The gradient reads both factors across their rows, so its
-// blocks are short where a row is about a page (gradient_block).
+// the tiles of rows pass over it. Meanwhile a tile asks for its share of B's next block and for A's next
+// panel, and in the weight gradient for A, B and C to come: these are in memory or a cache further away, and
+// without that the first tile of every block waits for them. The gradient reads both factors along their
+// rows; in panels these follow one another.
 //
 // Measured with 784-1024-1024-1024-10 at batch 1,024 on a Zen 5 core (peak 261 GFLOP/s), GFLOP/s of
-// forward, backward and gradient, in place: without asking ahead 222, 220, 200; with 245, 228, 202;
-// gradients in blocks of 192 rows by 4 panels instead of 96 by 1: 216; asking for the next C: 223.
-// Blocks of 256, 384, 512, 1,024 steps: 237, 237, 237, 246 (forward); in the gradient 512 rows are
-// better than 1,024 (64-256-256-10 at 1,024 rows: 229 against 170).
-// AVX2 on a Zen 3 core (peak 103), best of 40 and, in brackets, median while another thread runs on the
-// core: gradient of 256 rows, 256-256, in blocks of 512 rows 67 (54), of 128 rows 86 (61), with four steps
-// unrolled and B not asked for 90 (79), of 1,024 rows, 1024-1024 61, 74, 85; forward of 72 rows, 256-256,
-// 95 (70), unrolled 96 (86). Four steps unrolled without accumulate() and forget_origin(): 87 (62).
+// forward, backward and gradient, in place, with values in whole rows: without asking ahead 222, 220, 200;
+// with 245, 228, 202; gradients in blocks of 192 rows by 4 panels instead of 96 by 1: 216; asking for the
+// next C: 223. Blocks of 256, 384, 512, 1,024 steps: 237, 237, 237, 246 (forward).
 //
-// Gradient of 1,024 rows, 1024-1024, on an Emerald Rapids core (peak 176): in blocks of 512 rows 119; of 32
-// rows, with nothing asked for, 135; with the next tile's C asked for into the first-level cache and a row of
-// the next block by each tile 141; by 8 panels at once 150. Factors of 192 and 64 columns in the second-level
-// cache: with rows one after another 176, with rows of 4,160 bytes 136 (512 rows a block) and 163 (32).
-// Whole updates of 784-1024-1024-1024-10 are 1.075 times as fast, with AVX2 1.06 times, and 784-512-512-10
-// 1.02 and 1.03 times. 50-200-100-10 at 10,000 rows was 0.95 times as fast in blocks of 204 rows, and in
-// blocks of 512 that asked for rows of the next without tiles enough for them; as it is, 1.00 times.
-// Lost there: copies of both factors, made a tile at a time (139) or a block at a time (130).
+// Values in whole rows and in panels, in whole updates on an Emerald Rapids core (peak 176): forward 166 and
+// 167, backward 165 and 164, gradient 143 and 165. The gradient alone, 10,000 rows: 50-200 82 and 137,
+// 200-100 84 and 127; 256 rows: 256-256 157 and 168, 5000-64 153 and 167; with AVX2 75 and 84, 71 and 82. In
+// blocks of 96, 128, 192, 256 and 512 rows (1,024 rows, 1024-1024): 163, 166, 166, 158, 159. Time of updates
+// in whole rows and in panels, medians: 784-1024-1024-1024-10 1.05, 784-512-512-10 1.05, 100-256-256-10 1.06,
+// 50-200-100-10 at 10,000 rows 1.09, 5000-64-10 1.06; with AVX2 1.03, 1.07, 1.05, 1.01, 1.08, but
+// 33-77-51-3 at 50 rows 0.97: a panel of one column takes a tile of its own.
+// Lost with panels: addresses of A in a register for each row, as whole rows need them (forward 0.90 times as
+// fast, with four steps unrolled 0.98); no A asked for (0.96); the step from panel to panel without a branch
+// (0.95); values of up to 64 columns in whole rows (0.97 to 1.00).
+// With values in whole rows copies of both factors lost, made a tile at a time (139 against 146) or a block
+// at a time (130): panels cost nothing, because each value is written once anyway.
+//
+// AVX2 on a Zen 3 core (peak 103), best of 40 and, in brackets, median while another thread runs on the
+// core: gradient of 256 rows, 256-256, with four steps unrolled and B not asked for 90 (79), else 86 (61);
+// forward of 72 rows, 256-256, 95 (70), unrolled 96 (86). Four steps unrolled without accumulate() and
+// forget_origin(): 87 (62).
 //
 // Lost: row tiles of 144 rows (193 against 194) and of 216 (184); asking for B twelve steps ahead
-// into the first-level cache (219 against 222). With AVX2: tiles of 3 rows by 4 vectors (74 against 88),
-// copies of B's strips (89 against 85 at 1,024 rows, 57 against 68 at 32), blocks of 64 and 96 rows.
+// into the first-level cache (219 against 222). With AVX2: tiles of 3 rows by 4 vectors (74 against 88).
 #pragma once
 
 namespace onefold::ONEFOLD_LEVEL {
@@ -49,14 +52,14 @@ namespace onefold::ONEFOLD_LEVEL {
 inline constexpr int64_t kBlock = 1024;  // of columns
 
 // Rows of the register tile: what 32 (AVX-512, NEON) or 16 vector registers hold with two vectors a row.
-// Rows of a gradient's block at most, of which more than a panel is kept near.
 #if ONEFOLD_VECTOR_BYTES == 64 || defined(ONEFOLD_NEON)
 inline constexpr int kTileRows = 12;
-inline constexpr int64_t kGradientBlock = 512;
 #else
 inline constexpr int kTileRows = 6;
-inline constexpr int64_t kGradientBlock = 128;
 #endif
+
+// Rows of a gradient's block: a panel of both factors (24 kB each) fits into the first-level cache.
+inline constexpr int64_t kGradientBlock = 192;
 
 // Steps of a tile that follow one another without a look at the counter. With AVX2 a step has 12
 // multiply-adds, and its other instructions count, most of all while another thread runs on the core.
@@ -69,38 +72,37 @@ inline constexpr int kUnrolled = 1;
 // How a tile's accumulators begin.
 enum class Start { zero, bias, output };
 
-// What is read later, to be asked for: the address moves by so many bytes a step and a tile.
+// What is read later, to be asked for: from this address on, so many bytes in each step of all tiles.
 struct Asked {
     const std::byte* at;
-    int64_t step, tile;
+    int64_t step;
 };
 
-// One register tile's work: c[r, 0..C*lanes) = chain over k of a[r * a_row + k * a_step] * b[k * b_step +
-// ...].
+// One register tile's work: c[r, 0..C*lanes) = chain over k of a[r, k] * b[k * b_step + ...]. Forward,
+// a[r, k] stands at a[k / 32 * a_panel + r * a_row + k % 32]; in the gradient at a[k * a_step + r].
 template <class T>
 struct Tile {
     T* c;
     const T* a;
     const T* b;
     const T* bias;
-    int64_t c_row, a_row, a_step, b_step, count;
+    int64_t c_row, a_row, a_step, a_panel, b_step, count;
     Asked ahead_a, ahead_b;  // gradient: both; else of B alone
     int64_t next_step;       // gradient: bytes of the next tile's C to be asked for in a step
     Start start;
 };
 
-// Which of A's steps is known to be one, so that its addresses need no multiplication.
-enum class Contiguous { along_chain, along_rows };
+// Where A's numbers stand. Forward: rows are so and so far apart, or 32 in panels, where every address is
+// a constant away from one register. Gradient: rows are columns of x, side by side.
+enum class Layout { rows, panels, columns };
 
-template <class T, int R, int C, Contiguous A>
+template <class T, int R, int C, Layout A>
 [[gnu::noinline]] static void tile(const Tile<T>& t) {
     Vec<T> sum[R][C];
     T* c = t.c;
     const T* a = t.a;
     const T* b = t.b;
-    const int64_t a_row = A == Contiguous::along_rows ? 1 : t.a_row;
-    const int64_t a_step = A == Contiguous::along_chain ? 1 : t.a_step;
-    const int64_t b_step = A == Contiguous::along_chain ? kPanel : t.b_step;
+    const int64_t b_step = A == Layout::columns ? t.b_step : kPanel;
     const std::byte* ahead_a = t.ahead_a.at;
     const std::byte* ahead_b = t.ahead_b.at;
 #pragma GCC unroll 16
@@ -114,8 +116,8 @@ template <class T, int R, int C, Contiguous A>
     int64_t row[R];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-        row[r] = r * a_row;
-        if (kUnrolled > 1 && A == Contiguous::along_chain && r > 0) forget_origin(row[r]);
+        row[r] = r * (A == Layout::columns ? 1 : A == Layout::panels ? kPanel : t.a_row);
+        if (kUnrolled > 1 && A == Layout::rows && r > 0) forget_origin(row[r]);
     }
     const auto step = [&] [[gnu::always_inline]] {
         Vec<T> right[C];
@@ -123,32 +125,46 @@ template <class T, int R, int C, Contiguous A>
         for (int v = 0; v < C; ++v) right[v] = load(b + v * lanes<T>);
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-            const Vec<T> left = broadcast_bits(a[row[r]]);
+            const Vec<T> left = broadcast_bits(a[A == Layout::panels ? r * kPanel : row[r]]);
 #pragma GCC unroll 8
             for (int v = 0; v < C; ++v) accumulate(sum[r][v], left, right[v]);
         }
-        a += a_step;
+        a += A == Layout::columns ? t.a_step : 1;
         b += b_step;
-        if constexpr (kUnrolled > 1) forget_origin(a);
-        if constexpr (A == Contiguous::along_rows) {
+        if constexpr (A == Layout::columns) {
             __builtin_prefetch(ahead_a, 0, 2);
             ahead_a += t.ahead_a.step;
         }
+        if constexpr (kUnrolled > 1 && A != Layout::panels) forget_origin(a);
     };
-    int64_t k = t.count;
-    for (; k >= kUnrolled; k -= kUnrolled) {
-#pragma GCC unroll 4
-        for (int s = 0; s < kUnrolled; ++s) step();
-        __builtin_prefetch(ahead_b, 0, 2);
-        ahead_b += kUnrolled * t.ahead_b.step;
-        if constexpr (A == Contiguous::along_rows) {
-            __builtin_prefetch(next, 1, 3);
-            next += kUnrolled * t.next_step;
+    for (int64_t left = t.count; left > 0;) {
+        int64_t k = left;
+        if constexpr (A == Layout::panels) {
+            k = left < kPanel ? left : kPanel;
+            ahead_a = reinterpret_cast<const std::byte*>(left > kPanel ? a + t.a_panel : t.a + R * kPanel);
         }
-    }
-    if constexpr (kUnrolled > 1)
+        left -= k;
+        for (; k >= kUnrolled; k -= kUnrolled) {
+#pragma GCC unroll 4
+            for (int s = 0; s < kUnrolled; ++s) step();
+            __builtin_prefetch(ahead_b, 0, 2);
+            ahead_b += kUnrolled * t.ahead_b.step;
+            if constexpr (A == Layout::columns) {
+                __builtin_prefetch(next, 1, 3);
+                next += kUnrolled * t.next_step;
+            }
+            if constexpr (A == Layout::panels) {
+                constexpr int bytes = kUnrolled * R * int(sizeof(T));
+#pragma GCC unroll 4
+                for (int line = 0; line < bytes; line += 64) __builtin_prefetch(ahead_a + line, 0, 3);
+                ahead_a += bytes;
+            }
+        }
+        if constexpr (kUnrolled > 1)
 #pragma GCC unroll 1
-        for (; k > 0; --k) step();
+            for (; k > 0; --k) step();
+        if constexpr (A == Layout::panels) a += t.a_panel - kPanel;
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
@@ -156,7 +172,7 @@ template <class T, int R, int C, Contiguous A>
 }
 
 // The tile of R rows, found among the compiled sizes.
-template <class T, int C, Contiguous A, int R = kTileRows>
+template <class T, int C, Layout A, int R = kTileRows>
 ONEFOLD_INLINE void run_tile(int64_t rows, const Tile<T>& t) {
     if constexpr (R == 1) {
         tile<T, 1, C, A>(t);
@@ -170,18 +186,16 @@ ONEFOLD_INLINE void run_tile(int64_t rows, const Tile<T>& t) {
 
 // Rows of c one after another in tiles as even as they can be (every tile size costs about the
 // same time as the largest, so 13 rows go as 7 + 6, not as 12 + 1).
-template <class T, int C, Contiguous A>
+template <class T, int C, Layout A>
 [[gnu::noinline]] static void strip(Tile<T> t, int64_t rows) {
     int64_t tiles = (rows + kTileRows - 1) / kTileRows;
-    if (A == Contiguous::along_chain) {
-        t.ahead_b.step /= tiles;
-        t.ahead_b.tile = t.ahead_b.step * t.count;
-    }
+    t.ahead_a.step /= tiles;
+    t.ahead_b.step /= tiles;
     while (tiles > 0) {
         const int64_t size = (rows + tiles - 1) / tiles;
         run_tile<T, C, A>(size, t);
-        t.ahead_a.at += t.ahead_a.tile;
-        t.ahead_b.at += t.ahead_b.tile;
+        t.ahead_a.at += t.ahead_a.step * t.count;
+        t.ahead_b.at += t.ahead_b.step * t.count;
         t.a += size * t.a_row;
         t.c += size * t.c_row;
         rows -= size;
@@ -190,7 +204,7 @@ template <class T, int C, Contiguous A>
 }
 
 // All columns of one panel (`width` of them in use) in strips of two vectors, the last perhaps of one.
-template <class T, Contiguous A>
+template <class T, Layout A>
 ONEFOLD_INLINE void panel(Tile<T> t, int64_t rows, int64_t width) {
     constexpr int64_t step = 2 * lanes<T>;
     for (; width > lanes<T>; width -= step) {
@@ -215,7 +229,6 @@ template <class T, int R, int P>
     const int64_t in = W.stride;
     const T* weight = static_cast<const T*>(W.data) + first * in * kPanel;
     const T* bias = b.data ? static_cast<const T*>(b.data) + first * kPanel : nullptr;
-    const T* from = static_cast<const T*>(x.data);
     Vec<T> sum[R][P][V];
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r)
@@ -224,18 +237,22 @@ template <class T, int R, int P>
 #pragma GCC unroll 16
             for (int v = 0; v < V; ++v)
                 sum[r][p][v] = bias ? load(bias + p * kPanel + v * lanes<T>) : Vec<T>{};
-    for (int64_t k = 0; k < in; ++k, weight += kPanel) {
-        Vec<T> left[R];
+    for (int64_t begin = 0; begin < in; begin += kPanel) {
+        const T* from = row_of<const T>(x, 0) + begin;
+        const int64_t columns = panel_width(in, begin);
+        for (int64_t k = 0; k < columns; ++k, weight += kPanel) {
+            Vec<T> left[R];
 #pragma GCC unroll 4
-        for (int r = 0; r < R; ++r) left[r] = broadcast_bits(from[r * x.stride + k]);
+            for (int r = 0; r < R; ++r) left[r] = broadcast_bits(from[r * x.stride + k]);
 #pragma GCC unroll 16
-        for (int p = 0; p < P; ++p)
+            for (int p = 0; p < P; ++p)
 #pragma GCC unroll 16
-            for (int v = 0; v < V; ++v) {
-                const Vec<T> right = load(weight + p * in * kPanel + v * lanes<T>);
+                for (int v = 0; v < V; ++v) {
+                    const Vec<T> right = load(weight + p * in * kPanel + v * lanes<T>);
 #pragma GCC unroll 4
-                for (int r = 0; r < R; ++r) sum[r][p][v] = fma(left[r], right, sum[r][p][v]);
-            }
+                    for (int r = 0; r < R; ++r) sum[r][p][v] = fma(left[r], right, sum[r][p][v]);
+                }
+        }
     }
     const int64_t room = (z.width + 15) / 16 * 16 - first * kPanel;  // row buffers go up to there
 #pragma GCC unroll 4
@@ -245,8 +262,7 @@ template <class T, int R, int P>
 #pragma GCC unroll 16
             for (int v = 0; v < V; ++v)
                 if (p * kPanel + v * lanes<T> < room)
-                    store(static_cast<T*>(z.data) + r * z.stride + (first + p) * kPanel + v * lanes<T>,
-                          sum[r][p][v]);
+                    store(row_of<T>(z, r) + ((first + p) * kPanel + v * lanes<T>), sum[r][p][v]);
 }
 
 template <class T, int R, int P = kPanelsAtOnce<T, R>>
@@ -275,24 +291,27 @@ static void linear_forward(const Call& call) {
         return with_outputs(out, [&]<int N>(Outputs<N>) { narrow_forward<T, N>(call); });
     const int64_t blocks = (in + kBlock - 1) / kBlock;
     for (int64_t p = 0; p * kPanel < out; ++p) {
-        const int64_t width = out - p * kPanel < kPanel ? out - p * kPanel : kPanel;
+        const int64_t width = panel_width(out, p * kPanel);
         Tile<T> t;
-        t.c = static_cast<T*>(z.data) + p * kPanel;
+        t.c = row_of<T>(z, 0) + p * kPanel;
         t.c_row = z.stride;
         t.a_row = x.stride;
-        t.a_step = 1;
-        t.b_step = kPanel;
+        t.a_panel = x.panel;
         t.bias = b.data ? static_cast<const T*>(b.data) + p * kPanel : nullptr;
         for (int64_t block = 0; block < blocks; ++block) {
-            const int64_t k0 = in * block / blocks, k1 = in * (block + 1) / blocks;
-            t.a = static_cast<const T*>(x.data) + k0;
+            const int64_t k0 = in * block / blocks / kPanel * kPanel;
+            const int64_t k1 = block + 1 < blocks ? in * (block + 1) / blocks / kPanel * kPanel : in;
+            t.a = row_of<const T>(x, 0) + k0;
             t.b = static_cast<const T*>(W.data) + (p * in + k0) * kPanel;
             t.count = k1 - k0;
             t.start = block > 0 ? Start::output : b.data ? Start::bias : Start::zero;
             t.ahead_a = {};
             t.ahead_b = {reinterpret_cast<const std::byte*>(t.b + t.count * kPanel),
-                         kPanel * int64_t(sizeof(T)), 0};
-            panel<T, Contiguous::along_chain>(t, call.rows, width);
+                         kPanel * int64_t(sizeof(T))};
+            if (x.stride == kPanel)
+                panel<T, Layout::panels>(t, call.rows, width);
+            else
+                panel<T, Layout::rows>(t, call.rows, width);
         }
     }
 }
@@ -303,33 +322,16 @@ static void linear_backward(const Call& call) {
     linear_forward<T>(call);
 }
 
-// Rows of a gradient's block. Each step of the chain reads a row of both factors. Where these are far apart,
-// a block touches no more pages than the first-level TLB holds (64 or 96 entries) with room for the output's:
-// 32 rows where each is a page or more, 128 at half a page. Where many rows share a page it does not matter.
-template <class T>
-ONEFOLD_INLINE int64_t gradient_block(const Operand& x, const Operand& dz) {
-    constexpr int64_t page = 4096, rows_of_a_page = 32;
-    const auto apart = [](const Operand& o) {
-        const int64_t bytes = o.stride * int64_t(sizeof(T));
-        return bytes < page ? bytes : page;
-    };
-    const int64_t both = apart(x) + apart(dz);
-    const int64_t rows = rows_of_a_page * (2 * page) * (2 * page) / (both * both);
-    return rows < kGradientBlock ? rows : kGradientBlock;
-}
-
 // A block of G: its panel rows [begin, end), where panel row p * in + i holds G[i, 32p .. 32p + 31],
-// all of one panel, and the same rows of the panels that follow.
+// all of one panel, and the same rows of the panels that follow. `begin` is a multiple of 32 in its panel.
 template <class T>
 static void weight_gradient(const Call& call) {
     const auto& [G, x, dz] = reinterpret_cast<const Operand(&)[3]>(call.operand);
     const int64_t in = G.stride, out = G.width;
     if (out <= kNarrow && call.rows >= kNarrowRows)
         return with_outputs(out, [&]<int N>(Outputs<N>) { narrow_gradient<T, N>(call); });
-    const int64_t block_rows = gradient_block<T>(x, dz), blocks = (call.rows + block_rows - 1) / block_rows;
-    const int64_t first = call.begin / in, i = call.begin % in, count = call.end - call.begin;
-    const int64_t tiles = (count + kTileRows - 1) / kTileRows, size = sizeof(T);
-    const auto bytes = [](const T* p) { return reinterpret_cast<const std::byte*>(p); };
+    const int64_t blocks = (call.rows + kGradientBlock - 1) / kGradientBlock, size = sizeof(T);
+    const int64_t first = call.begin / in, begin = call.begin % in, end = begin + call.end - call.begin;
     Tile<T> t;
     t.c_row = kPanel;
     t.a_row = 1;
@@ -342,29 +344,44 @@ static void weight_gradient(const Call& call) {
         t.start = block > 0 || call.resume ? Start::output : Start::zero;
         t.next_step = kTileRows * kPanel * size / t.count;
         for (int64_t p = 0; p < call.panels; ++p) {
-            const int64_t from = (first + p) * kPanel, width = out - from < kPanel ? out - from : kPanel;
-            t.c = static_cast<T*>(G.data) + (from / kPanel * in + i) * kPanel;
-            t.a = static_cast<const T*>(x.data) + r0 * x.stride + i;
-            t.b = static_cast<const T*>(dz.data) + r0 * dz.stride + from;
-            // Asked for: where there are tiles enough, a row of the next block by each of them; else, and in
-            // the first block, the next tile's columns of x, and the next panel of dz.
-            const int64_t row = r1 + p * tiles;
-            const bool rows_ahead = block + 1 < blocks && call.panels * tiles >= t.count;
-            const bool near = !rows_ahead || (block == 0 && p == 0);
-            t.ahead_a = !near    ? Asked{bytes(static_cast<const T*>(x.data) + row * x.stride + i),
-                                      count * size / t.count, x.stride * size}
-                        : p == 0 ? Asked{bytes(t.a + 2 * kTileRows - 1), x.stride * size, kTileRows * size}
-                                 : Asked{bytes(t.c), 0, 0};
-            t.ahead_b = near ? Asked{bytes(t.b + kPanel), dz.stride * size, 0}
-                             : Asked{bytes(static_cast<const T*>(dz.data) + row * dz.stride + first * kPanel),
-                                     call.panels * kPanel * size / t.count, dz.stride * size};
-            panel<T, Contiguous::along_rows>(t, count, width);
+            const int64_t from = (first + p) * kPanel, width = panel_width(out, from);
+            T* c = static_cast<T*>(G.data) + (from / kPanel * in + begin) * kPanel;
+            // Asked for: this block of the next panel of both factors, after the last the next block of the
+            // first.
+            const bool last = p + 1 == call.panels;
+            const T* b = row_of<const T>(dz, last ? r1 : r0) + (last ? first * kPanel : from + kPanel);
+            t.b = row_of<const T>(dz, r0) + from;
+            t.ahead_b.at = reinterpret_cast<const std::byte*>(b);
+            const int64_t run = x.panel == kPanel ? end - begin : kPanel;  // columns side by side
+            for (int64_t i = begin; i < end; i += run) {
+                const bool turn = i + run >= end;
+                const T* a = row_of<const T>(x, turn && last ? r1 : r0) + (turn ? begin : i + run);
+                t.a = row_of<const T>(x, r0) + i;
+                t.c = c + (i - begin) * kPanel;
+                t.ahead_a = {reinterpret_cast<const std::byte*>(a), x.stride * size};
+                t.ahead_b.step = dz.stride * size * run / (end - begin);
+                panel<T, Layout::columns>(t, end - i < run ? end - i : run, width);
+                t.ahead_b.at += t.ahead_b.step * t.count;
+            }
             // Columns beyond the last one hold products of padding: in the end they are zero.
             if (width < kPanel && block + 1 == blocks)
-                for (int64_t r = 0; r < count; ++r)
-                    for (int64_t c = width; c < kPanel; ++c) t.c[r * kPanel + c] = T(0);
+                for (int64_t r = 0; r < end - begin; ++r)
+                    for (int64_t j = width; j < kPanel; ++j) c[r * kPanel + j] = T(0);
         }
     }
+}
+
+// The sums of V vectors of dz side by side, over rows.
+template <class T, int V>
+ONEFOLD_INLINE void sums_of_rows(T* out, const T* d, int64_t stride, int64_t rows) {
+    Vec<T> sum[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) sum[v] = load(out + v * lanes<T>);
+    for (int64_t r = 0; r < rows; ++r, d += stride)
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) sum[v] = sum[v] + load(d + v * lanes<T>);
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) store(out + v * lanes<T>, sum[v]);
 }
 
 // A block of g, `panels` of them from `begin` on: sums of dz over rows.
@@ -372,20 +389,17 @@ template <class T>
 static void bias_gradient(const Call& call) {
     const auto& [g, dz] = reinterpret_cast<const Operand(&)[2]>(call.operand);
     for (int64_t p = call.begin; p < call.begin + call.panels; ++p) {
-        const int64_t width = g.width - p * kPanel < kPanel ? g.width - p * kPanel : kPanel;
+        const int64_t width = panel_width(g.width, p * kPanel);
         T* out = static_cast<T*>(g.data) + p * kPanel;
+        const T* d = row_of<const T>(dz, 0) + p * kPanel;
         if (!call.resume)
             for (int64_t c = 0; c < kPanel; ++c) out[c] = T(0);
-        for (int64_t c = 0; c < width; c += lanes<T>) {
-            const T* d = static_cast<const T*>(dz.data) + p * kPanel + c;
-            Vec<T> sum = load(out + c);
-            for (int64_t r = 0; r < call.rows; ++r) sum = sum + load(d + r * dz.stride);
-            const int64_t left = width - c;
-            if (left < lanes<T>)
-                store_part(out + c, sum, left);
-            else
-                store(out + c, sum);
-        }
+        if (width == kPanel)
+            sums_of_rows<T, kPanel / lanes<T>>(out, d, dz.stride, call.rows);
+        else
+            for (int64_t c = 0; c < width; c += lanes<T>)
+                sums_of_rows<T, 1>(out + c, d + c, dz.stride, call.rows);
+        for (int64_t c = width; c < kPanel; ++c) out[c] = T(0);
     }
 }
 
@@ -413,7 +427,7 @@ static void transpose(const Call& call) {
         int64_t count = kPanel - i0 % kPanel;  // up to the end of one panel of Wt
         if (count > in - i0) count = in - i0;
         if (count > call.end - first) count = call.end - first;
-        const int64_t width = out - p * kPanel < kPanel ? out - p * kPanel : kPanel;
+        const int64_t width = panel_width(out, p * kPanel);
         const T* from = static_cast<const T*>(W.data) + first * kPanel;
         T* to = static_cast<T*>(Wt.data) + (i0 / kPanel * out + p * kPanel) * kPanel + i0 % kPanel;
         if (count == kPanel && width == kPanel)

@@ -3,6 +3,7 @@
 #include "../simd.hpp"
 
 #include "math.hpp"
+#include "rows.hpp"
 
 #include "activations.hpp"
 #include "embedding.hpp"

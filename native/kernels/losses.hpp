@@ -14,9 +14,8 @@ namespace onefold::ONEFOLD_LEVEL {
 template <class T>
 struct LossRow {
     double* loss;
-    T* dz;  // null: the loss alone
-    const T* z;
-    const T* y;
+    Row<T> dz;  // null: the loss alone
+    Row<const T> z, y;
     int32_t label;
     T weight;
     int64_t outputs;
@@ -28,9 +27,9 @@ ONEFOLD_INLINE void for_rows(const Call& call, F f) {
     for (int64_t r = 0; r < call.rows; ++r) {
         LossRow<T> row;
         row.loss = data<double>(call, 0) + r * call.operand[0].stride;
-        row.dz = call.operand[1].data ? data<T>(call, 1) + r * call.operand[1].stride : nullptr;
-        row.z = data<const T>(call, 2) + r * call.operand[2].stride;
-        row.y = Labels ? nullptr : data<const T>(call, 3) + r * call.operand[3].stride;
+        row.dz = row_of<T>(call.operand[1], r);
+        row.z = row_of<const T>(call.operand[2], r);
+        if (!Labels) row.y = row_of<const T>(call.operand[3], r);
         row.label = Labels ? data<const int32_t>(call, 3)[r * call.operand[3].stride] : 0;
         row.weight = call.operand[4].data ? data<const T>(call, 4)[r * call.operand[4].stride] : T(1);
         row.outputs = call.operand[2].width;
@@ -177,7 +176,7 @@ static void softmax_cross_entropy(const Call& call) {
         const auto target = [&](int64_t c, int64_t n) __attribute__((always_inline)) {
             return fma(load_part(row.y + c, n), broadcast(keep), broadcast(floor));
         };
-        const T total = log_sum_exp(row.z, row.outputs);
+        const T total = log_sum_exp<T>(row.z, row.outputs);
         const T mass = row_sum<T>(row.outputs, target);
         const T loss = row_sum<T>(row.outputs, [&](int64_t c, int64_t n) __attribute__((always_inline)) {
             return target(c, n) * (broadcast(total) - load_part(row.z + c, n));
@@ -255,7 +254,7 @@ static void softmax_cross_entropy_labels(const Call& call) {
     if (classes > 1 && classes <= lanes<T> && call.rows >= kNarrowRows) return few_classes<T>(call);
     for_rows<T, true>(call, [&](const LossRow<T>& row) __attribute__((always_inline)) {
         const T keep = T(1 - row.p[0]), floor = T(row.p[0] / double(row.outputs));
-        const T total = log_sum_exp(row.z, row.outputs);
+        const T total = log_sum_exp<T>(row.z, row.outputs);
         T loss = keep * (total - row.z[row.label]);
         if (floor != T(0)) {
             const T spread =
@@ -282,7 +281,7 @@ static void softmax_kl_divergence(const Call& call) {
     for_rows<T, false>(call, [&](const LossRow<T>& row) __attribute__((always_inline)) {
         const auto target = [&](int64_t c, int64_t n)
                                 __attribute__((always_inline)) { return load_part(row.y + c, n); };
-        const T total = log_sum_exp(row.z, row.outputs);
+        const T total = log_sum_exp<T>(row.z, row.outputs);
         const T mass = row_sum<T>(row.outputs, target);
         const T loss = row_sum<T>(row.outputs, [&](int64_t c, int64_t n) __attribute__((always_inline)) {
             const Vec<T> y = target(c, n);
@@ -313,7 +312,7 @@ static void kl_divergence(const Call& call) {
 template <class T>
 static void cosine_similarity(const Call& call) {
     for_rows<T, false>(call, [&](const LossRow<T>& row) __attribute__((always_inline)) {
-        const auto product = [&](const T* a, const T* b) __attribute__((always_inline)) {
+        const auto product = [&](Row<const T> a, Row<const T> b) __attribute__((always_inline)) {
             return row_sum<T>(row.outputs, [&](int64_t c, int64_t n) __attribute__((always_inline)) {
                 return load_part(a + c, n) * load_part(b + c, n);
             });

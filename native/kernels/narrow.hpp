@@ -57,14 +57,14 @@ template <class T, int N>
     const int64_t in = W.stride;
     for (int64_t first = 0; first < call.rows; first += L) {
         const int64_t rows = call.rows - first < L ? call.rows - first : L;
-        const T* from = static_cast<const T*>(x.data) + first * x.stride;
         Vec<T> sum[N];
         for (int j = 0; j < N; ++j) sum[j] = bias ? broadcast_bits(bias[j]) : Vec<T>{};
         Vec<T> square[L];
         int64_t k = 0;
         for (; k + L <= in; k += L) {
+            const T* from = row_of<const T>(x, first) + k;
 #pragma GCC unroll 16
-            for (int r = 0; r < L; ++r) square[r] = load(from + (r < rows ? r : 0) * x.stride + k);
+            for (int r = 0; r < L; ++r) square[r] = load(from + (r < rows ? r : 0) * x.stride);
             turn<T>(square);
 #pragma GCC unroll 16
             for (int s = 0; s < L; ++s)
@@ -73,9 +73,9 @@ template <class T, int N>
                     sum[j] = fma(square[s], broadcast_bits(weight[(k + s) * kPanel + j]), sum[j]);
         }
         if (k < in) {
+            const T* from = row_of<const T>(x, first) + k;
 #pragma GCC unroll 16
-            for (int r = 0; r < L; ++r)
-                square[r] = load_part(from + (r < rows ? r : 0) * x.stride + k, in - k);
+            for (int r = 0; r < L; ++r) square[r] = load_part(from + (r < rows ? r : 0) * x.stride, in - k);
             turn<T>(square);
             alignas(64) T turned[L * L];
 #pragma GCC unroll 16
@@ -111,14 +111,17 @@ ONEFOLD_INLINE void narrow_columns(const Call& call, int64_t i, int64_t count) {
     for (int j = 0; j < N; ++j)
 #pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v) sum[j][v] = load(held[j] + v * L);
-    const T* from = static_cast<const T*>(x.data) + i;
+    const T* from[Vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) from[v] = row_of<const T>(x, 0) + (i + v * L);
     const T* slope = static_cast<const T*>(dz.data);
     const int64_t last = count - (Vectors - 1) * L;
-    for (int64_t r = 0; r < call.rows; ++r, from += x.stride, slope += dz.stride) {
+    for (int64_t r = 0; r < call.rows; ++r, slope += dz.stride) {
         Vec<T> left[Vectors];
 #pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v)
-            left[v] = v < Vectors - 1 || last == L ? load(from + v * L) : load_part(from + v * L, last);
+            left[v] = v < Vectors - 1 || last == L ? load(from[v] + r * x.stride)
+                                                   : load_part(from[v] + r * x.stride, last);
 #pragma GCC unroll 4
         for (int j = 0; j < N; ++j) {
             const Vec<T> right = broadcast_bits(slope[j]);
@@ -137,7 +140,8 @@ ONEFOLD_INLINE void narrow_columns(const Call& call, int64_t i, int64_t count) {
     }
 }
 
-// Panel rows [begin, end) of G, which is a single panel; columns beyond the last one stay zero.
+// Panel rows [begin, end) of G, which is a single panel; `begin` is a multiple of 32. Columns beyond the last
+// one stay zero.
 template <class T, int N>
 [[gnu::noinline]] static void narrow_gradient(const Call& call) {
     constexpr int L = lanes<T>;

@@ -96,13 +96,18 @@ static void dropout_forward(const Call& call) {
     const uint32_t key = uint32_t(kDropout) << 24 | uint32_t(call.numbers[1]);
     const int64_t width = call.operand[0].width;
     for (int64_t r = 0; r < call.rows; ++r) {
-        T* y = data<T>(call, 0) + r * call.operand[0].stride;
-        const T* x = data<const T>(call, 1) + r * call.operand[1].stride;
+        const Row<T> y = row_of<T>(call.operand[0], r);
+        const Row<const T> x = row_of<const T>(call.operand[1], r);
         for (int64_t c = 0; c < width; c += kPhiloxColumns) {
             uint32_t words[kPhiloxColumns];
             philox64(call.seed, uint32_t(c / 4), uint32_t(call.first_row + r), call.update, key, words);
-            const int64_t count = width - c < kPhiloxColumns ? width - c : kPhiloxColumns;
-            for (int64_t i = 0; i < count; ++i) y[c + i] = words[i] >= threshold ? x[c + i] * scale : T(0);
+            for (int64_t part = 0; part < kPhiloxColumns && c + part < width; part += kPanel) {
+                const int64_t count = panel_width(width, c + part);
+                T* to = y + (c + part);
+                const T* from = x + (c + part);
+                const uint32_t* word = words + part;
+                for (int64_t i = 0; i < count; ++i) to[i] = word[i] >= threshold ? from[i] * scale : T(0);
+            }
         }
     }
 }

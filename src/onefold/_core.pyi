@@ -18,7 +18,7 @@ def run_kernel(
     name: str,
     dtype: str,
     level: str,
-    operands: Sequence[tuple[Array | None, int, int]],
+    operands: Sequence[tuple[Array | None, int, int] | tuple[Array | None, int, int, int]],
     rows: int,
     first_row: int = 0,
     numbers: Sequence[float] = ...,
@@ -45,7 +45,7 @@ class Program:
         self,
         *,
         is_double: bool,
-        buffers: Sequence[tuple[bool, int, int, int, int]],
+        buffers: Sequence[tuple[bool, int, int, int, int, int]],
         stages: Sequence[
             tuple[int, Sequence[tuple[str, Sequence[tuple[int, int]], Sequence[float], float]]]
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from layouts import GUARD, WAYS, Rows
 
 from onefold import _core
 from onefold.nn.activations import ACTIVATIONS
@@ -12,7 +13,6 @@ from onefold.reference.activations import BACKWARD, FORWARD
 from onefold.reference.losses import LOSSES
 
 LEVELS = _core.levels()
-GUARD = 777.0
 SIZES = [(1, 1), (2, 15), (7, 16), (3, 17), (2, 33), (50, 100)]
 ALONG_ROWS = {"softmax", "log_softmax"}
 NAMES = [name for name in ACTIVATIONS if name not in ("linear", "prelu")]
@@ -35,26 +35,22 @@ def forward_scale(name, x, truth):
     return np.abs(truth)
 
 
-def run(name, level, dtype, rows, width, inputs, numbers=(), outputs=1, **options):
-    """Outputs of a kernel on arrays laid out with guards behind every row."""
-    stride = -(-width // 16) * 16 + 16
-    operands, arrays = [], []
+def run(name, way, dtype, rows, width, inputs, numbers=(), outputs=1, **options):
+    """Outputs of a kernel; a single column among wider inputs is a parameter or a weight."""
+    level, layout = way
+    operands, buffers = [], []
     for array in [None] * outputs + list(inputs):
         if array is not None and array.shape[1] == 1 and width > 1:
             operands.append((np.ascontiguousarray(array), 1, 1))
             continue
-        buffer = np.full((rows + 1, stride), GUARD, dtype)
-        if array is not None:
-            buffer[:rows, :width] = array
-        arrays.append(buffer)
-        operands.append((buffer, stride, width))
+        buffers.append(Rows(rows, width, dtype, layout, array))
+        operands.append(buffers[-1].operand)
     _core.run_kernel(
         name, np.dtype(dtype).name, level, operands, rows, numbers=list(numbers), **options
     )
-    for buffer in arrays:
-        assert (buffer[rows] == GUARD).all()
-        assert (buffer[:, stride - 16 :] == GUARD).all()
-    return [buffer[:rows, :width].copy() for buffer in arrays[:outputs]]
+    for buffer in buffers:
+        buffer.check()
+    return [buffer.values() for buffer in buffers[:outputs]]
 
 
 def defaults(name):
@@ -75,8 +71,7 @@ def test_activation(name, dtype):
     for rows, width in SIZES:
         x, dy = inputs_for(rows, width, dtype)
         y = [
-            run(f"{name}_forward", level, dtype, rows, width, [x], defaults(name))[0]
-            for level in LEVELS
+            run(f"{name}_forward", way, dtype, rows, width, [x], defaults(name))[0] for way in WAYS
         ]
         for other in y[1:]:
             np.testing.assert_array_equal(y[0], other)
@@ -88,8 +83,8 @@ def test_activation(name, dtype):
 
         saved = y[0] if ACTIVATIONS[name].needs == "output" else x
         dx = [
-            run(f"{name}_backward", level, dtype, rows, width, [dy, saved], defaults(name))[0]
-            for level in LEVELS
+            run(f"{name}_backward", way, dtype, rows, width, [dy, saved], defaults(name))[0]
+            for way in WAYS
         ]
         for other in dx[1:]:
             np.testing.assert_array_equal(dx[0], other)
@@ -104,8 +99,8 @@ def test_activation(name, dtype):
 @pytest.mark.parametrize("name", sorted(set(NAMES) - ALONG_ROWS))
 def test_activation_of_nan_and_infinities(name):
     x = np.array([[np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-45]], np.float32)
-    for level in LEVELS:
-        y = run(f"{name}_forward", level, np.float32, 1, 7, [x], defaults(name))[0]
+    for way in WAYS:
+        y = run(f"{name}_forward", way, np.float32, 1, 7, [x], defaults(name))[0]
         assert np.isnan(y[0, 0]), "NaN stays NaN"
         with np.errstate(invalid="ignore", over="ignore"):
             truth = FORWARD[name](x.astype(float), defaults(name))
@@ -127,16 +122,14 @@ def test_slope_against_fourth_order_differences(name):
         step = np.zeros((1, 5))
         step[0, column] = h
         f = {
-            k: run(f"{name}_forward", LEVELS[0], np.float64, 40, 5, [x + k * step], defaults(name))[
-                0
-            ]
+            k: run(f"{name}_forward", WAYS[0], np.float64, 40, 5, [x + k * step], defaults(name))[0]
             for k in (-2, -1, 1, 2)
         }
         slope = (f[-2] - 8 * f[-1] + 8 * f[1] - f[2]) / (12 * h)
         difference[:, column] = (dy * slope).sum(axis=1)
-    y = run(f"{name}_forward", LEVELS[0], np.float64, 40, 5, [x], defaults(name))[0]
+    y = run(f"{name}_forward", WAYS[0], np.float64, 40, 5, [x], defaults(name))[0]
     saved = y if ACTIVATIONS[name].needs == "output" else x
-    dx = run(f"{name}_backward", LEVELS[0], np.float64, 40, 5, [dy, saved], defaults(name))[0]
+    dx = run(f"{name}_backward", WAYS[0], np.float64, 40, 5, [dy, saved], defaults(name))[0]
     np.testing.assert_allclose(dx, difference, atol=2e-9)
 
 
@@ -144,15 +137,19 @@ def test_prelu():
     for rows, width in SIZES:
         x, dy = inputs_for(rows, width, np.float32)
         slope = np.linspace(0.1, 0.9, width, dtype=np.float32)
-        for level in LEVELS:
-            operands = [(np.empty_like(x), width, width), (x, width, width), (slope, 1, width)]
+        for level, layout in WAYS:
+            x_rows, dy_rows = (Rows(rows, width, np.float32, layout, v) for v in (x, dy))
+            y, dslope = (Rows(rows, width, np.float32, layout) for _ in range(2))
+            operands = [y.operand, x_rows.operand, (slope, 1, width)]
             _core.run_kernel("prelu_forward", "float32", level, operands, rows)
-            np.testing.assert_array_equal(operands[0][0], np.where(x < 0, x * slope, x))
-            outs = [np.empty_like(x), np.empty_like(x)]
-            operands = [(a, width, width) for a in (*outs, dy, x)] + [(slope, 1, width)]
-            _core.run_kernel("prelu_backward", "float32", level, operands, rows)
-            np.testing.assert_array_equal(outs[0], np.where(x < 0, dy * slope, dy))
-            np.testing.assert_array_equal(outs[1], np.where(x < 0, dy * x, 0))
+            np.testing.assert_array_equal(y.values(), np.where(x < 0, x * slope, x))
+            for dx in (Rows(rows, width, np.float32, layout), dy_rows):  # the last time in place
+                operands = [b.operand for b in (dx, dslope, dy_rows, x_rows)] + [(slope, 1, width)]
+                _core.run_kernel("prelu_backward", "float32", level, operands, rows)
+                np.testing.assert_array_equal(dx.values(), np.where(x < 0, dy * slope, dy))
+                np.testing.assert_array_equal(dslope.values(), np.where(x < 0, dy * x, 0))
+            for buffer in (y, dx, dslope):
+                buffer.check()
 
 
 #: Options and targets of every loss kernel.
@@ -188,23 +185,25 @@ def loss_case(name, rows, width, dtype):
     return z, y, w
 
 
-def run_loss(name, level, z, y, w, numbers, gradient=True):
+def run_loss(name, way, z, y, w, numbers, gradient=True):
+    level, layout = way
     rows, width = z.shape
-    stride = -(-width // 16) * 16 + 16
     loss = np.full(rows + 1, GUARD)
-    dz = np.full((rows + 1, stride), GUARD, z.dtype)
+    dz = Rows(rows, width, z.dtype, layout)
+    targets = (
+        (y, 1, 1) if name.endswith("_labels") else Rows(rows, width, y.dtype, layout, y).operand
+    )
     operands = [
         (loss, 1, 1),
-        (dz if gradient else None, stride, width),
-        (z, width, width),
-        (y, y.shape[1], y.shape[1]),
+        dz.operand if gradient else (None, 1, width),
+        Rows(rows, width, z.dtype, layout, z).operand,
+        targets,
         (w, 1, 1),
     ]
     _core.run_kernel(name, z.dtype.name, level, operands, rows, numbers=list(numbers))
     assert loss[rows] == GUARD
-    assert (dz[rows] == GUARD).all()
-    assert (dz[:, stride - 16 :] == GUARD).all()
-    return loss[:rows], dz[:rows, :width]
+    dz.check()
+    return loss[:rows], dz.values()
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -215,7 +214,7 @@ def test_loss(name, dtype):
         for smoothing in (0.0, 0.1) if name in SMOOTHED else (0.0,):
             numbers = (smoothing,) if name in SMOOTHED else OPTIONS.get(name, ())
             z, y, w = loss_case(name, rows, width, dtype)
-            results = [run_loss(name, level, z, y, w, numbers) for level in LEVELS]
+            results = [run_loss(name, way, z, y, w, numbers) for way in WAYS]
             for loss, dz in results[1:]:
                 np.testing.assert_array_equal(results[0][0], loss)
                 np.testing.assert_array_equal(results[0][1], dz)
@@ -229,13 +228,13 @@ def test_loss(name, dtype):
             assert (np.abs(dz - slope * w) <= 20 * eps * size * 2).all()
             assert (dz[w[:, 0] == 0] == 0).all()
             # Without weights, without a gradient, and alone.
-            plain = run_loss(name, LEVELS[0], z, y, None, numbers)[0]
+            plain = run_loss(name, WAYS[0], z, y, None, numbers)[0]
             np.testing.assert_array_equal(plain * w[:, 0], loss)
             np.testing.assert_array_equal(
-                run_loss(name, LEVELS[0], z, y, w, numbers, gradient=False)[0], loss
+                run_loss(name, WAYS[0], z, y, w, numbers, gradient=False)[0], loss
             )
             np.testing.assert_array_equal(
-                run_loss(name, LEVELS[0], z[-1:], y[-1:], w[-1:], numbers)[1], dz[-1:]
+                run_loss(name, WAYS[0], z[-1:], y[-1:], w[-1:], numbers)[1], dz[-1:]
             )
 
 
@@ -249,14 +248,12 @@ def test_loss_gradient_against_fourth_order_differences(name):
         z = np.where(np.abs(1 - y * z) < 0.02, z + 0.05, z)
     if name == "kl_divergence":
         z = np.maximum(z, 0.02)
-    _, dz = run_loss(name, LEVELS[0], z, y, None, numbers)
+    _, dz = run_loss(name, WAYS[0], z, y, None, numbers)
     h = 1e-3
     for column in range(6):
         step = np.zeros((1, 6))
         step[0, column] = h
-        f = {
-            k: run_loss(name, LEVELS[0], z + k * step, y, None, numbers)[0] for k in (-2, -1, 1, 2)
-        }
+        f = {k: run_loss(name, WAYS[0], z + k * step, y, None, numbers)[0] for k in (-2, -1, 1, 2)}
         difference = (f[-2] - 8 * f[-1] + 8 * f[1] - f[2]) / (12 * h)
         np.testing.assert_allclose(
             dz[:, column], difference, atol=1e-8, rtol=2e-5 if "kl" in name else 1e-7
@@ -277,7 +274,7 @@ def test_a_loss_of_something_not_finite_is_not_finite(name, bad):
     if name == "kl_divergence" and np.isinf(bad):
         return  # a distribution is at most one: the reference gives minus infinity or zero here
     loss, _ = run_loss(
-        name, LEVELS[0], z, y, None, (0.1,) if name in SMOOTHED else OPTIONS.get(name, ())
+        name, WAYS[0], z, y, None, (0.1,) if name in SMOOTHED else OPTIONS.get(name, ())
     )
     assert not np.isfinite(loss[2])
     assert np.isfinite(loss[[0, 1, 3]]).all()
@@ -330,14 +327,38 @@ def test_dropout(rate, dtype):
         keys = {"seed": 99, "update": 4, "first_row": 13}
         for name in ("dropout_forward", "dropout_backward"):
             results = [
-                run(name, level, dtype, rows, width, [x], (rate, 5), **keys)[0] for level in LEVELS
+                run(name, way, dtype, rows, width, [x], (rate, 5), **keys)[0] for way in WAYS
             ]
             mask = reference_random.dropout_mask((rows, width), rate, 99, 5, 4, 13)
             for result in results:
                 np.testing.assert_array_equal(result, np.where(mask, x * dtype(1 / (1 - rate)), 0))
     big = np.ones((500, 200), dtype)
-    kept = run("dropout_forward", LEVELS[0], dtype, 500, 200, [big], (rate, 0), seed=1)[0]
+    kept = run("dropout_forward", WAYS[0], dtype, 500, 200, [big], (rate, 0), seed=1)[0]
     assert abs((kept > 0).mean() - (1 - rate)) < 0.01
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [1, 7, 16, 33, 100, 1061])
+def test_gather_scatter_and_add(dtype, width):
+    rng = np.random.default_rng(width)
+    source = rng.integers(0, 200, (40, width + 3))  # exact in every type
+    for level, layout in WAYS:
+        for name in ("float32", "float64", "uint8"):
+            array = source.astype(name)
+            x = Rows(40, width, dtype, layout)
+            operands = [x.operand, (array, width + 3, width)]
+            _core.run_kernel(f"gather_{name}", np.dtype(dtype).name, level, operands, 40)
+            x.check()
+            np.testing.assert_array_equal(x.values(), source[:, :width])
+        total, out = Rows(40, width, dtype, layout), np.full((41, width), GUARD, dtype)
+        _core.run_kernel(
+            "add", np.dtype(dtype).name, level, [total.operand, x.operand, x.operand], 40
+        )
+        total.check()
+        operands = [(out, width, width), total.operand]
+        _core.run_kernel("scatter", np.dtype(dtype).name, level, operands, 40)
+        np.testing.assert_array_equal(out[:40], 2 * source[:, :width])
+        assert (out[40] == GUARD).all()
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -6,12 +6,12 @@ import itertools
 
 import numpy as np
 import pytest
+from layouts import GUARD, PANEL, WAYS, Rows
+from layouts import panels as in_panels
 
 from onefold import _core
 
 LEVELS = _core.levels()
-GUARD = 777.0
-PANEL = _core.PANEL
 #: rows, inputs, then (column, categories, size) of each table
 CASES = [
     (1, 1, [(0, 1, 1)]),
@@ -23,17 +23,7 @@ CASES = [
 
 
 def panels(matrix):
-    rows, columns = matrix.shape
-    count = -(-columns // PANEL)
-    padded = np.zeros((rows, count * PANEL), matrix.dtype)
-    padded[:, :columns] = matrix
-    return padded.reshape(rows, count, PANEL).transpose(1, 0, 2).ravel()
-
-
-def guarded(rows, width, dtype):
-    """A buffer whose rows end in 16 guard values behind the writable padding."""
-    stride = -(-width // 16) * 16 + 16
-    return np.full((rows + 1, stride), GUARD, dtype), stride
+    return in_panels(matrix).ravel()
 
 
 def described(inputs, tables):
@@ -57,25 +47,25 @@ def data(rows, inputs, tables, dtype):
     return x, [rng.normal(size=(n, size)).astype(dtype) for _, n, size in tables]
 
 
-def forward(level, x, tables, values):
+def forward(way, x, tables, values):
+    level, layout = way
     runs, numbers, _, width = described(x.shape[1], tables)
-    y, stride = guarded(len(x), width, x.dtype)
+    y = Rows(len(x), width, x.dtype, layout)
     codes = np.full((len(x) + 1, len(tables)), 99, np.int32)
     stored = np.concatenate([panels(v) for v in values])
     operands = [
-        (y, stride, width),
+        y.operand,
         (codes, len(tables), len(tables)),
-        (x, x.shape[1], x.shape[1]),
+        Rows(*x.shape, x.dtype, layout, x).operand,
         (stored, values[0].shape[0], values[0].shape[1]),
     ]
     _core.run_kernel(
         "embedding_forward", str(x.dtype), level, operands, len(x), numbers=runs + numbers
     )
-    assert (y[len(x)] == GUARD).all()
-    assert (y[:, stride - 16 :] == GUARD).all()
-    assert (y[: len(x), width : stride - 16] == 0).all()
+    y.check()
+    assert (y.values(width, y.room) == 0).all()
     assert (codes[len(x)] == 99).all()
-    return y[: len(x), :width], codes[: len(x)]
+    return y.values(), codes[: len(x)]
 
 
 @pytest.mark.parametrize(("rows", "inputs", "tables"), CASES)
@@ -86,32 +76,33 @@ def test_forward_and_backward(rows, inputs, tables, dtype):
     found = [x[:, column].astype(int) for column, _, _ in tables]
     vectors = [v[code] for v, code in zip(values, found, strict=True)]
     truth = np.concatenate([x[:, others], *vectors], axis=1)
-    for level in LEVELS:
-        y, codes = forward(level, x, tables, values)
+    for level, layout in WAYS:
+        y, codes = forward((level, layout), x, tables, values)
         np.testing.assert_array_equal(y, truth)
         np.testing.assert_array_equal(codes, np.stack(found, axis=1))
-        dx, stride = guarded(rows, inputs, dtype)
-        operands = [(dx, stride, inputs), (np.ascontiguousarray(y), width, width)]
+        dx = Rows(rows, inputs, dtype, layout)
+        operands = [dx.operand, Rows(rows, width, dtype, layout, y).operand]
         _core.run_kernel("embedding_backward", str(x.dtype), level, operands, rows, numbers=runs)
         expected = np.zeros_like(x)
         expected[:, others] = x[:, others]
-        np.testing.assert_array_equal(dx[:rows, :inputs], expected)
-        assert (dx[rows] == GUARD).all()
-        assert (dx[:, stride - 16 :] == GUARD).all()
+        np.testing.assert_array_equal(dx.values(), expected)
+        assert (dx.values(inputs, dx.room) == 0).all()
+        dx.check()
 
 
 @pytest.mark.parametrize("wrong", [-1.0, -1e30, 5.0, 1e30, np.inf, -np.inf, np.nan])
 def test_a_code_that_is_none_stays_in_its_table(wrong):
     values = [np.arange(10, dtype=np.float32).reshape(5, 2)]
     x = np.array([[wrong]], np.float32)
-    for level in LEVELS:
-        y, codes = forward(level, x, [(0, 5, 2)], values)
+    for way in WAYS:
+        y, codes = forward(way, x, [(0, 5, 2)], values)
         assert codes[0, 0] == (4 if wrong > 0 else 0)
         np.testing.assert_array_equal(y[0], values[0][codes[0, 0]])
 
 
-def gradient(level, codes, dy, shape, place, first, *, start=None, cuts=(), split=False):
+def gradient(way, codes, dy, shape, place, first, *, start=None, cuts=(), split=False):
     """The gradient of one table, over blocks of its rows cut at `cuts`."""
+    level, layout = way
     categories, size = shape
     count = -(-size // PANEL)
     out = np.full((count + 1) * categories * PANEL, GUARD, dy.dtype)
@@ -124,7 +115,7 @@ def gradient(level, codes, dy, shape, place, first, *, start=None, cuts=(), spli
             operands = [
                 (out, categories, size),
                 (codes, codes.shape[1], codes.shape[1]),
-                (dy, dy.shape[1], dy.shape[1]),
+                Rows(*dy.shape, dy.dtype, layout, dy).operand,
             ]
             _core.run_kernel(
                 "embedding_gradient", str(dy.dtype), level, operands, len(codes),
@@ -147,15 +138,15 @@ def test_gradient_is_the_stated_chain(shape, dtype):
     for r in range(rows):
         truth[codes[r, 1]] += dy[r, first : first + size]
     expected = panels(truth)
-    for level in LEVELS:
-        whole = gradient(level, codes, dy, shape, 1, first)
+    for way in WAYS:
+        whole = gradient(way, codes, dy, shape, 1, first)
         np.testing.assert_array_equal(whole, expected)
         cuts = [n for n in (1, categories // 2) if 0 < n < categories][: 1 + (categories > 3)]
         for split in (False, True):
-            cut = gradient(level, codes, dy, shape, 1, first, cuts=sorted(set(cuts)), split=split)
+            cut = gradient(way, codes, dy, shape, 1, first, cuts=sorted(set(cuts)), split=split)
             np.testing.assert_array_equal(cut, expected)
-        half = gradient(level, codes[:31], dy[:31], shape, 1, first)
-        rest = gradient(level, codes[31:], dy[31:], shape, 1, first, start=half)
+        half = gradient(way, codes[:31], dy[:31], shape, 1, first)
+        rest = gradient(way, codes[31:], dy[31:], shape, 1, first, start=half)
         np.testing.assert_array_equal(rest, expected)
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from layouts import GUARD, PANEL, WAYS, Rows, panels, unpanels
 
 from onefold import _core
 
 LEVELS = _core.levels()
-GUARD = 777.0
-PANEL = _core.PANEL
 
 
 def chain(start, a, b):
@@ -20,40 +19,21 @@ def chain(start, a, b):
     return c
 
 
-def panels(matrix):
-    rows, columns = matrix.shape
-    count = -(-columns // PANEL)
-    padded = np.zeros((rows, count * PANEL), matrix.dtype)
-    padded[:, :columns] = matrix
-    return np.ascontiguousarray(padded.reshape(rows, count, PANEL).transpose(1, 0, 2))
-
-
-def unpanels(packed, columns):
-    count, rows, _ = packed.shape
-    return packed.transpose(1, 0, 2).reshape(rows, count * PANEL)[:, :columns]
-
-
-def guarded(rows, width, dtype):
-    """A buffer whose rows end in 16 guard values behind the writable padding."""
-    stride = -(-width // 16) * 16 + 16
-    return np.full((rows + 1, stride), GUARD, dtype), stride
-
-
-def forward(level, x, weight, bias):
+def forward(way, x, weight, bias):
+    level, layout = way
     rows, inputs = x.shape
     columns = weight.shape[1]
-    z, stride = guarded(rows, columns, x.dtype)
+    z = Rows(rows, columns, x.dtype, layout)
     padded = None if bias is None else panels(bias.reshape(1, -1))
     operands = [
-        (z, stride, columns),
-        (x, inputs, inputs),
+        z.operand,
+        Rows(rows, inputs, x.dtype, layout, x).operand,
         (panels(weight), inputs, columns),
         (padded, 1, columns),
     ]
     _core.run_kernel("linear_forward", str(x.dtype), level, operands, rows)
-    assert (z[rows] == GUARD).all()
-    assert (z[:, stride - 16 :] == GUARD).all()
-    return z[:rows, :columns]
+    z.check()
+    return z.values()
 
 
 SHAPES = [
@@ -64,6 +44,8 @@ SHAPES = [
     (13, 33, 32),
     (25, 300, 33),
     (50, 64, 100),
+    (14, 2085, 35),
+    (450, 40, 70),
     (48, 600, 20),
     (40, 37, 1),
     (17, 100, 2),
@@ -80,14 +62,14 @@ def test_forward(rows, inputs, columns, dtype, biased):
     x = rng.normal(size=(rows, inputs)).astype(dtype)
     weight = rng.normal(size=(inputs, columns)).astype(dtype)
     bias = rng.normal(size=columns).astype(dtype) if biased else None
-    results = [forward(level, x, weight, bias) for level in LEVELS]
+    results = [forward(way, x, weight, bias) for way in WAYS]
     for other in results[1:]:
         np.testing.assert_array_equal(results[0], other)
     truth = x.astype(float) @ weight.astype(float) + (0 if bias is None else bias.astype(float))
     bound = inputs * np.finfo(dtype).eps * (np.abs(x) @ np.abs(weight) + 1)
     assert (np.abs(results[0] - truth) <= bound).all()
-    # A row alone has the same bits.
-    np.testing.assert_array_equal(forward(LEVELS[0], x[:1], weight, bias), results[0][:1])
+    for way in WAYS:  # a row alone has the same bits
+        np.testing.assert_array_equal(forward(way, x[:1], weight, bias), results[0][:1])
 
 
 @pytest.mark.parametrize("columns", [3, 18])
@@ -96,17 +78,17 @@ def test_forward_is_the_stated_chain(columns):
     x = rng.normal(size=(10, 301)).astype(np.float32)
     weight = rng.normal(size=(301, columns)).astype(np.float32)
     bias = rng.normal(size=columns).astype(np.float32)
-    z = forward(LEVELS[0], x, weight, bias)
+    z = forward(WAYS[0], x, weight, bias)
     for r in range(10):
         for j in range(columns):
             assert z[r, j] == chain(bias[j], x[r], weight[:, j])
 
 
-def gradient(level, x, dz, start=None, cut=None):
+def gradient(way, x, dz, start=None, cut=None):
+    level, layout = way
     inputs, columns = x.shape[1], dz.shape[1]
-    stride = -(-columns // 16) * 16
-    padded = np.full((len(dz), stride), np.nan, dz.dtype)  # padding is never a part of a result
-    padded[:, :columns] = dz
+    factors = [Rows(*v.shape, v.dtype, layout, v) for v in (x, dz)]
+    factors[1].memory[factors[1].memory == GUARD] = np.nan  # padding is never a part of a result
     count = -(-columns // PANEL)
     out = np.full((count + 1, inputs, PANEL), GUARD, x.dtype)
     if start is not None:
@@ -116,7 +98,7 @@ def gradient(level, x, dz, start=None, cut=None):
     if cut is not None and count > 1:
         blocks = [(*rows[0], 0, 1), (*rows[0], 1, count - 1), (*rows[1], 0, count)]
     for begin, end, panel, width in blocks:
-        operands = [(out, inputs, columns), (x, inputs, inputs), (padded, stride, columns)]
+        operands = [(out, inputs, columns), *(factor.operand for factor in factors)]
         _core.run_kernel(
             "weight_gradient", str(x.dtype), level, operands, len(x),
             begin=panel * inputs + begin, end=panel * inputs + end, panels=width, resume=start is not None,
@@ -133,14 +115,13 @@ def test_weight_gradient(rows, inputs, columns, dtype):
     rng = np.random.default_rng(rows)
     x = rng.normal(size=(rows, inputs)).astype(dtype)
     dz = rng.normal(size=(rows, columns)).astype(dtype)
-    results = [gradient(level, x, dz) for level in LEVELS]
-    results.append(gradient(LEVELS[0], x, dz, cut=inputs // 2))
-    first = (
-        gradient(LEVELS[0], x[: rows // 2], dz[: rows // 2])
-        if rows > 1
-        else np.zeros_like(results[0])
-    )
-    results.append(gradient(LEVELS[0], x[rows // 2 :], dz[rows // 2 :], start=first))
+    results = [gradient(way, x, dz) for way in WAYS]
+    for way in WAYS:
+        results.append(gradient(way, x, dz, cut=inputs // 2 // PANEL * PANEL))
+        first = np.zeros_like(results[0])
+        if rows > 1:
+            first = gradient(way, x[: rows // 2], dz[: rows // 2])
+        results.append(gradient(way, x[rows // 2 :], dz[rows // 2 :], start=first))
     for other in results[1:]:
         np.testing.assert_array_equal(results[0], other)
     truth = x.astype(float).T @ dz.astype(float)
@@ -153,7 +134,7 @@ def test_weight_gradient_is_the_stated_chain(columns):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(300, 4)).astype(np.float32)
     dz = rng.normal(size=(300, columns)).astype(np.float32)
-    result = gradient(LEVELS[0], x, dz)
+    result = gradient(WAYS[0], x, dz)
     for i in range(4):
         for j in range(columns):
             assert result[i, j] == chain(np.float32(0), x[:, i], dz[:, j])
@@ -163,28 +144,20 @@ def test_weight_gradient_is_the_stated_chain(columns):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_bias_gradient(columns, dtype):
     rng = np.random.default_rng(columns)
-    stride = -(-columns // 16) * 16
-    dz = rng.normal(size=(50, stride)).astype(dtype)
+    dz = rng.normal(size=(50, columns)).astype(dtype)
     count = -(-columns // PANEL)
-    for level in LEVELS:
+    total = np.zeros(columns, dtype)
+    for row in dz:
+        total += row
+    for level, layout in WAYS:
         out = np.full((count + 1, PANEL), GUARD, dtype)
         for resume, part in ((False, dz[:20]), (True, dz[20:])):
-            operands = [(out, 1, columns), (np.ascontiguousarray(part), stride, columns)]
+            operands = [(out, 1, columns), Rows(*part.shape, dtype, layout, part).operand]
             _core.run_kernel(
-                "bias_gradient",
-                out.dtype.name,
-                level,
-                operands,
-                len(part),
-                begin=0,
-                end=1,
-                panels=count,
-                resume=resume,
-            )
-        total = np.zeros(stride, dtype)
-        for row in dz:
-            total += row
-        np.testing.assert_array_equal(out[:count].reshape(-1)[:columns], total[:columns])
+                "bias_gradient", out.dtype.name, level, operands, len(part),
+                begin=0, end=1, panels=count, resume=resume,
+            )  # fmt: skip
+        np.testing.assert_array_equal(out[:count].reshape(-1)[:columns], total)
         assert (out[:count].reshape(-1)[columns:] == 0).all()
         assert (out[count] == GUARD).all()
 

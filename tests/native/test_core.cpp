@@ -118,8 +118,10 @@ Program regression(int64_t micro_batch, int64_t row_tile, int threads) {
     Program program;
     int64_t whole = 0, tile = 0;
     auto buffer = [&](bool is_whole, int64_t width, int64_t bytes) {
-        Buffer b{is_whole, width, (width + 15) / 16 * 16, bytes, is_whole ? whole : tile};
-        const int64_t size = (is_whole ? micro_batch : row_tile) * b.stride * bytes;
+        const int64_t rows = is_whole ? micro_batch : row_tile, panels = (width + kPanel - 1) / kPanel;
+        Buffer b{is_whole, width, (width + 15) / 16 * 16, kPanel, bytes, is_whole ? whole : tile};
+        if (panels > 1) b.stride = kPanel, b.panel = rows * kPanel;
+        const int64_t size = rows * panels * b.stride * bytes;
         (is_whole ? whole : tile) += (size + 63) / 64 * 64;
         program.buffers.push_back(b);
         return Reference{Place::buffer, int(program.buffers.size()) - 1};

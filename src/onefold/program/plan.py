@@ -3,6 +3,10 @@
 A value that a later stage reads is kept for the whole micro-batch; any other only for one tile of
 rows in each thread, where it stays in cache. Values whose lifetimes do not overlap share memory,
 and an operation that may work in place does so when nobody reads its input afterwards.
+
+Values wider than a panel lie in panels of 32 columns, each with all its rows one after another, so
+that a gradient, which walks along the rows, reads memory in order. Only what a host operation sees
+lies in whole rows, as an array of NumPy does.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from dataclasses import dataclass
 from onefold import _native
 from onefold.program.operations import OPERATIONS, Phase, cost
 from onefold.program.program import Program
-from onefold.program.values import Operand, Place, Value
+from onefold.program.values import PANEL, Operand, Place, Value
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -26,6 +30,7 @@ class _Buffer:
     stages instead.
     """
 
+    panels: int  # 1: rows in one piece
     stride: int
     element_bytes: int
     first: int
@@ -33,9 +38,23 @@ class _Buffer:
     whole: bool
     offset: int = 0
 
+    def panel(self, rows: int) -> int:
+        """Elements from a panel to the next; without panels, as of rows in one piece."""
+        return PANEL if self.panels == 1 else _spread(rows) * self.stride
+
     def bytes(self, rows: int) -> int:
-        size = rows * self.stride * self.element_bytes
+        room = rows if self.panels == 1 else self.panels * _spread(rows)
+        size = room * self.stride * self.element_bytes
         return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
+def _spread(rows: int) -> int:
+    """Rows of a panel in memory for `rows` of them.
+
+    Panels a power of two apart would put a tile of rows into a few sets of the cache: from 256 rows
+    on, they are an odd multiple of 16 rows apart.
+    """
+    return rows if rows < 256 else (-(-rows // 16) | 1) * 16
 
 
 @dataclass(frozen=True)
@@ -89,7 +108,14 @@ class Layout:
             for stage in self.program.stages
         ]
         buffers = [
-            (buffer.whole, value.width, buffer.stride, value.element_bytes(item), buffer.offset)
+            (
+                buffer.whole,
+                value.width,
+                buffer.stride,
+                buffer.panel(self.micro_batch if buffer.whole else self.row_tile),
+                value.element_bytes(item),
+                buffer.offset,
+            )
             for value, buffer in self._buffers.items()
         ]
         loss = self.program.loss
@@ -139,6 +165,7 @@ def _share(program: Program) -> dict[Value, _Buffer]:
     first: dict[Value, int] = {}
     last: dict[Value, int] = {}
     stages: dict[Value, set[int]] = {}
+    seen_by_host: set[Value] = set()
     index = 0
     stage_of: list[int] = []
     for number, stage in enumerate(program.stages):
@@ -150,6 +177,8 @@ def _share(program: Program) -> dict[Value, _Buffer]:
                 # A host operation and the sum of the losses see the whole micro-batch.
                 marks = stages.setdefault(value, set())
                 marks.add(number)
+                if stage.phase == Phase.HOST:
+                    seen_by_host.add(value)
                 if stage.phase == Phase.HOST or value is program.loss:
                     marks.add(-1)
             index += 1
@@ -163,14 +192,16 @@ def _share(program: Program) -> dict[Value, _Buffer]:
             if not isinstance(operand, Value) or operand in buffers:
                 continue
             whole = len(stages[operand]) > 1
-            stride = operand.stride(item)
+            panels, stride = 1, operand.row_elements
+            if operand.aligned and stride > PANEL and operand not in seen_by_host:
+                panels, stride = -(-operand.width // PANEL), PANEL
             size = operand.element_bytes(item)
             source = operation.operands[kind.in_place] if kind.in_place is not None else None
             if (
                 place == 0
                 and isinstance(source, Value)
                 and last[source] == position
-                and buffers[source].stride == stride
+                and (buffers[source].panels, buffers[source].stride) == (panels, stride)
                 and source is not program.loss
             ):
                 shared = buffers[source]
@@ -178,7 +209,9 @@ def _share(program: Program) -> dict[Value, _Buffer]:
                 shared.whole = shared.whole or whole
                 buffers[operand] = shared
             else:
-                buffers[operand] = _Buffer(stride, size, first[operand], last[operand], whole)
+                buffers[operand] = _Buffer(
+                    panels, stride, size, first[operand], last[operand], whole
+                )
     for buffer in {id(b): b for b in buffers.values()}.values():
         if buffer.whole:
             buffer.first, buffer.last = stage_of[buffer.first], stage_of[buffer.last]

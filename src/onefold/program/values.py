@@ -6,6 +6,9 @@ import enum
 from dataclasses import dataclass
 from typing import Literal
 
+#: Columns of a panel, as the native core has it.
+PANEL = 32
+
 #: "real" is the network's own type; per-row losses are float64, class labels int32.
 Dtype = Literal["real", "float64", "int32"]
 
@@ -18,15 +21,10 @@ class Value:
     dtype: Dtype = "real"
     aligned: bool = True  # rows padded to whole vectors, as products need them
 
-    def stride(self, item_bytes: int) -> int:
-        """Distance between rows, in elements.
-
-        A stride of whole 4 KiB pages would put a column into one set of the cache.
-        """
-        if not self.aligned:
-            return self.width
-        padded = -(-self.width // 16) * 16
-        return padded + 16 if padded * item_bytes % 4096 == 0 else padded
+    @property
+    def row_elements(self) -> int:
+        """Elements of a row that lies in one piece, with its padding."""
+        return -(-self.width // 16) * 16 if self.aligned else self.width
 
     def element_bytes(self, item_bytes: int) -> int:
         """Bytes of an element when the network's own type has `item_bytes`."""
