@@ -282,8 +282,13 @@ def test_ctrl_c_keeps_what_was_learned():
     model = MLPClassifier(
         random_state=0, max_iter=10_000, tol=0, n_iter_no_change=10_000, callbacks=[Press()]
     )
-    with pytest.warns(UserWarning, match="Training interrupted by user"):
-        model.fit(X, CLASSES)
+    # A shell has the signal ignored in what it starts in the background.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.warns(UserWarning, match="Training interrupted by user"):
+            model.fit(X, CLASSES)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert 3 <= model.n_iter_ < 10_000
     assert model.score(X, CLASSES) > 0.5
 
