@@ -10,7 +10,9 @@ import pytest
 from cli_shared import FAST, table
 
 from onefold import TableError
+from onefold.cli.preparation import _digest
 from onefold.data import Table, sources
+from onefold.train.residency import FileRows
 
 
 def test_parquet_and_queries(run, tmp_path):
@@ -44,6 +46,37 @@ def test_a_query_without_a_table(run, tmp_path):
     assert status == 0, err
     status, _, err = run("train", "--target", "y", *FAST)
     assert (status, "give a TABLE, or a query with --sql" in err) == (2, True)
+
+
+def test_other_rows_of_a_query_are_found_out(run, tmp_path):
+    path = table(tmp_path / "t.csv", 200)
+    query = f"select * from '{path}'"
+    assert run("train", "--sql", query, "--target", "y", *FAST)[0] == 0
+    shown = run("inspect", "model.onefold")[1]
+    assert "encoded rows SHA-256" in shown
+    assert "table SHA-256" not in shown
+    status, _, err = run("verify", "model.onefold", "--sql", query, "--quiet")
+    assert (status, err) == (0, "")
+    # The same rows in other words.
+    same = f"select * from read_csv('{path}', parallel = false)"
+    assert "SHA-256 differs" not in run("verify", "model.onefold", "--sql", same)[2]
+    table(path, 201)
+    status, out, err = run("verify", "model.onefold", "--sql", query)
+    assert (status, out.startswith("different: the model has")) == (1, True)
+    assert "(its encoded rows' SHA-256 differs)" in err
+
+
+def test_encoded_rows_have_one_digest_in_memory_and_in_a_file():
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.normal(size=(2 << 17, 9)).astype(np.float32), rng.integers(0, 3, 2 << 17)
+    in_file = FileRows.create(inputs.shape)
+    in_file.write(0, 0, inputs)
+    whole = _digest({"train": (inputs, targets)})
+    assert _digest({"train": (in_file, targets)}) == whole
+    for other in ({"test": (inputs, targets)}, {"train": (inputs[:-1], targets)}):
+        assert _digest(other) != whole
+    inputs[-1, -1] += 1
+    assert _digest({"train": (inputs, targets)}) != whole
 
 
 def test_sql_that_is_none(run):

@@ -268,8 +268,9 @@ def verify(
     recipe = loaded.recipe
     with output.watching(quiet) as watch:
         prepared = prepare(recipe, loaded.table(table, sql=sql), watch=watch)
-    if prepared.digest != loaded.record.table_sha256:
-        log.line("the table is not the one that the model was trained on (its SHA-256 differs)")
+    if not loaded.record.is_of(prepared):
+        what = "its" if prepared.rows_digest is None else "its encoded rows'"
+        log.line(f"the table is not the one that the model was trained on ({what} SHA-256 differs)")
     callbacks = () if quiet else (output.progress(recipe.epochs),)
     trained = follow(recipe, prepared, threads=threads, callbacks=callbacks)
     before, now = loaded.network.fingerprint(), trained.network.fingerprint()

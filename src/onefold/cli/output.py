@@ -188,6 +188,8 @@ def inspected(loaded: Loaded, path: Path) -> None:
         print(f"test: {metrics.sentence(record.test)}")
     if record.table_sha256:
         print(f"table SHA-256 {record.table_sha256}")
+    if record.rows_sha256:
+        print(f"encoded rows SHA-256 {record.rows_sha256}")
     print(
         f"fingerprint {network.fingerprint()[:8]} ({network.fingerprint()}), arithmetic {_files.ARITHMETIC}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +19,7 @@ from onefold.cli.recipe import Recipe
 from onefold.data.columns import Chunk, Column
 from onefold.data.target import present, present_rows
 from onefold.train.budget import format_size, parse_size
-from onefold.train.residency import FileRows, resident
+from onefold.train.residency import FileRows, pieces, resident
 
 Rows = NDArray[np.uint32]
 #: Hears of a stage's name, the rows that are done, and how many there are.
@@ -44,6 +45,8 @@ class Prepared:
         Rows without a target.
     digest : str or None
         SHA-256 of the table's files.
+    rows_digest : str or None
+        SHA-256 of the encoded rows, where the table has no files: a query, or a table from elsewhere.
     weights : dict of str to array
         Of the rows of "train" and "validation", where classes have weights.
     named_by_numbers : bool
@@ -55,6 +58,7 @@ class Prepared:
     parts: dict[str, tuple[NDArray[Any], NDArray[Any]]]
     skipped: int
     digest: str | None
+    rows_digest: str | None = None
     weights: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     named_by_numbers: bool = False
 
@@ -118,7 +122,21 @@ def prepare(
     inputs = _encode(table, encoder, places, _home(encoder, places, memory), memory, watch)
     table.close()  # training may take long
     both = {name: (inputs[name], targets[name]) for name in targets}
-    return Prepared(encoder, target, both, skipped, table.digest(), weights, table.named_by_numbers)
+    digest = table.digest()
+    rows_digest = _digest(both) if digest is None else None
+    named_by_numbers = table.named_by_numbers
+    return Prepared(encoder, target, both, skipped, digest, rows_digest, weights, named_by_numbers)
+
+
+def _digest(parts: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]) -> str:
+    """SHA-256 of encoded parts: of each its name, and of its inputs and targets the shape and the numbers."""
+    digest = hashlib.sha256()
+    for name in sorted(parts):
+        for array in parts[name]:
+            digest.update(f"{name}{array.shape}{array.dtype.str}".encode())
+            for _, piece in pieces(array.reshape(len(array), -1)):
+                digest.update(np.ascontiguousarray(piece).data)
+    return digest.hexdigest()
 
 
 def _with_target(name: str | None, cells: Column) -> tuple[Column, Rows | None]:

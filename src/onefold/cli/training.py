@@ -43,6 +43,7 @@ class Record:
         Of every part.
     rows_without_target : int
     table_sha256 : str or None
+        Of the table's files.
     epochs, updates : int
     stopped : str
     best_epoch : int or None
@@ -51,6 +52,8 @@ class Record:
         "loss", and "val_loss" where there are validation rows, by epoch.
     test : dict of str to float
         Scores on the test rows.
+    rows_sha256 : str or None
+        Of the encoded rows, where the table has no files.
     """
 
     rows: dict[str, int]
@@ -62,6 +65,11 @@ class Record:
     best_epoch: int | None
     curves: dict[str, tuple[float, ...]]
     test: dict[str, float]
+    rows_sha256: str | None = None
+
+    def is_of(self, prepared: Prepared) -> bool:
+        """Whether the training had these rows."""
+        return (self.table_sha256, self.rows_sha256) == (prepared.digest, prepared.rows_digest)
 
 
 def check(recipe: Recipe) -> None:
@@ -179,6 +187,7 @@ def follow(
         best_epoch=history.best_epoch,
         curves={name: tuple(values) for name, values in history.logs.items()},
         test=scores,
+        rows_sha256=prepared.rows_digest,
     )
     network.extra = {
         "recipe": asdict(recipe),

@@ -60,7 +60,7 @@ def write_report(
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     html = environment.from_string(template).render(
         model=model, table=table, loaded=loaded, network=loaded.network, record=record, target=target,
-        notices=prepared.notices, same=prepared.digest == record.table_sha256, found=found,
+        notices=prepared.notices, same=record.is_of(prepared), found=found,
         scores=[(metrics.NAMES[name], metrics.shown(name, v)) for name, v in found.scores.items()],
         ended=ended(record.stopped, record.best_epoch),
         drawings={name: Markup(svg) for name, svg in drawings.items()},
