@@ -9,6 +9,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "executor/dispatch.hpp"
@@ -56,7 +57,7 @@ static void run_kernel(const std::string& name, const std::string& dtype, const 
 }
 
 // Whether no element of a float32 or float64 array (rows, columns) is NaN or beyond the limit.
-static bool all_within(nb::ndarray<nb::ro, nb::ndim<2>, nb::device::cpu> array, double limit) {
+static bool all_within(nb::ndarray<nb::ro, nb::ndim<2>, nb::device::cpu> array, double limit, int threads) {
     static const Kernel kernels[] = {find_kernel(kernel_table(), "within", false),
                                      find_kernel(kernel_table(), "within", true)};
     const bool is_double = array.dtype() == nb::dtype<double>();
@@ -69,16 +70,25 @@ static bool all_within(nb::ndarray<nb::ro, nb::ndim<2>, nb::device::cpu> array, 
     } else if (width > 1 && array.stride(1) != 1) {
         throw std::invalid_argument("the columns must stand side by side");
     }
-    double within = 0;
-    Call call;
-    call.operand[0].data = &within;
-    call.operand[1] = {const_cast<void*>(array.data()), stride, width};
-    call.rows = rows;
-    call.numbers = &limit;
+    constexpr int64_t worth_threads = 1 << 20;  // bytes
+    const int64_t bytes = is_double ? 8 : 4, count = rows == 1 ? width : rows;
+    const int parts =
+        rows * width * bytes < worth_threads ? 1 : std::clamp(threads, 1, ThreadPool::kMaxThreads);
+    double within[ThreadPool::kMaxThreads] = {};
     nb::gil_scoped_release released;
     const FloatEnvironment environment;
-    kernels[is_double](call);
-    return within != 0;
+    ThreadPool::shared().run(parts, parts, [&](int64_t part, int) {
+        const int64_t begin = count * part / parts, end = count * (part + 1) / parts;
+        const int64_t at = begin * (rows == 1 ? 1 : stride) * bytes;
+        Call call;
+        call.operand[0].data = &within[part];
+        call.operand[1] = {static_cast<std::byte*>(const_cast<void*>(array.data())) + at, stride,
+                           rows == 1 ? end - begin : width};
+        call.rows = rows == 1 ? 1 : end - begin;
+        call.numbers = &limit;
+        kernels[is_double](call);
+    });
+    return std::all_of(within, within + parts, [](double each) { return each != 0; });
 }
 
 // Whether columns of a float32 or float64 array (rows, columns) hold codes: whole numbers from 0 up. `limits`
@@ -256,6 +266,7 @@ static void bind_executor(nb::module_& m) {
             },
             "program"_a, "parameters"_a, "gradient"_a.none(), "seed"_a)
         .def_prop_ro("nbytes", &Executor::bytes)
+        .def_prop_ro("threads", &Executor::threads)
         .def_rw("window_rows", &Executor::window_rows)
         .def("set_host", [](Executor& self, nb::object function,
                             bool is_double) { self.host = host_function(std::move(function), is_double); })
@@ -385,7 +396,7 @@ NB_MODULE(_core, m) {
         "array"_a);
     m.def("window_bytes", &RowWindow::bytes, "window_rows"_a, "row_bytes"_a, "file_rows"_a, "ordered"_a,
           "threads"_a);
-    m.def("all_within", &all_within, "array"_a, "limit"_a);
+    m.def("all_within", &all_within, "array"_a, "limit"_a, "threads"_a = 1);
     m.def("all_codes", &all_codes, "array"_a, "limits"_a);
     m.def("run_kernel", &run_kernel, "name"_a, "dtype"_a, "level"_a, "operands"_a, "rows"_a,
           "first_row"_a = 0, "numbers"_a = std::vector<double>{}, "seed"_a = 0, "update"_a = 0, "begin"_a = 0,

@@ -115,6 +115,7 @@ public:
     void set_profiling(bool on);
     std::vector<std::pair<std::string, double>> profile() const;
 
+    int threads() const { return program_.threads; }
     int64_t bytes() const;  // of the arenas and transposed copies
     double gradient_norm();
     // Sum of the squares of the parameters that decay, in a fixed order.

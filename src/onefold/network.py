@@ -248,7 +248,9 @@ class Network:
             epochs, batch_size, shuffle, stop_below, patience, min_delta, time_limit,
             None if checkpoint is None else Path(checkpoint), checkpoint_every, resume,
         )  # fmt: skip
-        x, targets, weights = prepare(self._architecture, chosen_loss, X, y, sample_weight)
+        x, targets, weights = prepare(
+            self._architecture, chosen_loss, X, y, sample_weight, threads=thread_count(threads)
+        )
         options_batch = min(options.batch_size, len(x))
         session = self._kept.take(
             self._architecture,
@@ -325,7 +327,9 @@ class Network:
             By parameter name, in the parameter's shape.
         """
         chosen = losses.get(loss)
-        x, targets, weights = prepare(self._architecture, chosen, X, y, sample_weight)
+        x, targets, weights = prepare(
+            self._architecture, chosen, X, y, sample_weight, threads=thread_count(threads)
+        )
         session = Session(
             self._architecture,
             self._state,
@@ -484,7 +488,9 @@ class Network:
             What the pages of rows in a mapped file may take at a time, such as "100MB".
         """
         chosen = losses.get(loss)
-        x, targets, weights = prepare(self._architecture, chosen, X, y, sample_weight)
+        x, targets, weights = prepare(
+            self._architecture, chosen, X, y, sample_weight, threads=thread_count(threads)
+        )
         evaluator = self._evaluator(chosen, targets.labels, weights is not None, threads, len(x))
         return evaluator(x, targets.array, weights)
 

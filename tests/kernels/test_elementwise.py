@@ -361,6 +361,19 @@ def test_gather_scatter_and_add(dtype, width):
         assert (out[40] == GUARD).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 2, 5, 1000])
+def test_all_within_sees_every_part_on_any_threads(dtype, threads):
+    x = np.full((3001, 101), 2.0, dtype)
+    for view in (x, x[:, :97], x[::2], x[:1]):  # one long row, and rows with gaps
+        assert _core.all_within(view, 2.0, threads)
+        for place in np.linspace(0, view.size - 1, 41).astype(int):
+            where = np.unravel_index(place, view.shape)
+            view[where] = np.nan
+            assert not _core.all_within(view, 2.0, threads)
+            view[where] = 2.0
+
+
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(1, 1), (3, 17), (70, 5)])

@@ -28,10 +28,11 @@ def inputs(
     *,
     what: str = "X",
     codes: Mapping[int, int] = _NO_CODES,
+    threads: int = 1,
 ) -> NDArray[Any]:
     """`X` as an array that the executor can read, copied only where its type or layout needs it.
 
-    `codes` are columns of codes, with the number that these are below.
+    `codes` are columns of codes, with the number that these are below; `threads` look at the values.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def inputs(
         and array.flags.carray
     ):
         array = _prepared(array, width, layer, dtype, what)
-    check_values(array, dtype, what, codes)
+    check_values(array, dtype, what, codes, threads)
     return array
 
 
@@ -88,7 +89,11 @@ def _prepared(
 
 
 def check_values(
-    array: NDArray[Any], dtype: np.dtype[Any], what: str, codes: Mapping[int, int] = _NO_CODES
+    array: NDArray[Any],
+    dtype: np.dtype[Any],
+    what: str,
+    codes: Mapping[int, int] = _NO_CODES,
+    threads: int = 1,
 ) -> None:
     """Refuse NaN, infinity, numbers that overflow the network's type, and codes that are none.
 
@@ -99,14 +104,16 @@ def check_values(
     limit = _LARGEST[dtype]
     rows = max(1, _CHUNK_BYTES // max(1, array.shape[1] * array.itemsize))
     small = len(array) <= rows and not isinstance(array, np.memmap)
-    if small and not codes and _native.all_within(array, limit):  # one row in half a microsecond
+    if (
+        small and not codes and _native.all_within(array, limit, threads)
+    ):  # one row in half a microsecond
         return
     limits = [float(number) for pair in codes.items() for number in pair]
-    if small and _good(array, limit, limits):
+    if small and _good(array, limit, limits, threads):
         return
     for first in range(0, len(array), rows):
         piece = residency.rows_of(array, first, rows)
-        if _good(piece, limit, limits):
+        if _good(piece, limit, limits, threads):
             continue
         with np.errstate(invalid="ignore"):
             outside = np.argwhere(~(np.abs(piece) <= limit))
@@ -119,14 +126,16 @@ def check_values(
         _check_codes(piece, first, what, codes)
 
 
-def _good(array: NDArray[Any], limit: float, limits: list[float]) -> bool:
+def _good(array: NDArray[Any], limit: float, limits: list[float], threads: int) -> bool:
     """Whether there is nothing to refuse; `limits` as `_native.all_codes` takes them."""
     if array.dtype.kind != "f":  # bytes: always whole and from 0 up
         return all(
             bool((array[:, int(column)] < count).all())
             for column, count in zip(limits[::2], limits[1::2], strict=True)
         )
-    return _native.all_within(array, limit) and (not limits or _native.all_codes(array, limits))
+    return _native.all_within(array, limit, threads) and (
+        not limits or _native.all_codes(array, limits)
+    )
 
 
 def _check_codes(piece: NDArray[Any], first: int, what: str, codes: Mapping[int, int]) -> None:

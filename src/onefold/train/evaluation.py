@@ -74,8 +74,9 @@ def held_out(
         raise OptionError("validation is (X, y) or (X, y, sample_weight)")
     given = validation[2] if len(validation) == 3 else None
     x, targets, weights = prepare(
-        architecture, loss, validation[0], validation[1], given, "validation "
-    )
+        architecture, loss, validation[0], validation[1], given, "validation ",
+        thread_count(threads),
+    )  # fmt: skip
     evaluator = Evaluator(
         architecture, state, loss, labels=targets.labels, weighted=weights is not None,
         threads=threads, rows=len(x),
@@ -99,7 +100,7 @@ def mean_over_pieces(
     """
 
     def checked(X: ArrayLike, y: ArrayLike) -> tuple[Array, Targets]:
-        return prepare(architecture, loss, X, y, None)[:2]
+        return prepare(architecture, loss, X, y, None, threads=thread_count(threads))[:2]
 
     rest = (checked(X, y) for X, y in pieces)
     first = next(rest, None)

@@ -36,12 +36,13 @@ class Prediction:
     def output(self, X: ArrayLike, link: str | None, threads: int | None) -> NDArray[Any]:
         """The output, shape (rows, outputs), through the activation `link` where there is one."""
         architecture = self._architecture
-        x = arrays.inputs(
-            X, architecture.inputs, self._first, self._dtype, codes=architecture.codes
-        )
         executor = self.executors.get((link, threads))
         if executor is None:
             executor = self._executor(link, threads)
+        x = arrays.inputs(
+            X, architecture.inputs, self._first, self._dtype, codes=architecture.codes,
+            threads=executor.threads,
+        )  # fmt: skip
         out = np.empty((len(x), architecture.outputs), self._dtype)
         executor.forward(x, out)
         return out

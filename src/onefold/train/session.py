@@ -166,14 +166,20 @@ class Session:
 
 
 def prepare(
-    architecture: Architecture, loss: Loss, X: Any, y: Any, sample_weight: Any, what: str = ""
+    architecture: Architecture,
+    loss: Loss,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    what: str = "",
+    threads: int = 1,
 ) -> tuple[Array, Targets, Array | None]:
     """Checked inputs, targets and weights."""
     dtype = np.dtype(architecture.dtype)
     first = architecture.layers[0][0]
     x = arrays.inputs(
         X, architecture.inputs, f"{type_name(architecture)} '{first}'", dtype, what=f"{what}X",
-        codes=architecture.codes,
+        codes=architecture.codes, threads=threads,
     )  # fmt: skip
     targets = loss.targets(np.asarray(y), architecture.outputs, dtype)
     arrays.same_rows(targets.array, len(x), f"{what}y")
