@@ -322,6 +322,47 @@ static void linear_backward(const Call& call) {
     linear_forward<T>(call);
 }
 
+// The gradient of R rows, few: a row of G at a time, without a register tile to fill and to store. With one
+// row 20-64-64-2: 0.92 -> 0.40 us of an update of 5.6; with two 64-128-128-10: 4.0 -> 2.2 us of 23.
+template <class T, int R>
+[[gnu::noinline]] static void few_rows_gradient(const Call& call) {
+    constexpr int V = int(kPanel) / lanes<T>;
+    const auto& [G, x, dz] = reinterpret_cast<const Operand(&)[3]>(call.operand);
+    const int64_t in = G.stride, first = call.begin / in, begin = call.begin % in;
+    const int64_t end = begin + call.end - call.begin;
+    for (int64_t p = first; p < first + call.panels; ++p) {
+        const int64_t width = panel_width(G.width, p * kPanel);
+        Vec<T> right[R][V];
+        IVec<T> used[V];
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) {
+            const int64_t left = width - v * lanes<T>, n = left < 0 ? 0 : left < lanes<T> ? left : lanes<T>;
+            used[v] = first_lanes<T>(n);
+#pragma GCC unroll 2
+            for (int r = 0; r < R; ++r)
+                right[r][v] =
+                    n > 0 ? load_part(row_of<const T>(dz, r) + (p * kPanel + v * lanes<T>), n) : Vec<T>{};
+        }
+        T* c = static_cast<T*>(G.data) + (p * in + begin) * kPanel;
+        for (int64_t i = begin; i < end; i += kPanel) {
+            const T* a = row_of<const T>(x, 0) + i;
+            const int64_t columns = panel_width(end, i);
+            for (int64_t k = 0; k < columns; ++k, c += kPanel) {
+                Vec<T> left[R];
+#pragma GCC unroll 2
+                for (int r = 0; r < R; ++r) left[r] = broadcast_bits(a[r * x.stride + k]);
+#pragma GCC unroll 8
+                for (int v = 0; v < V; ++v) {
+                    Vec<T> sum = call.resume ? load(c + v * lanes<T>) : Vec<T>{};
+#pragma GCC unroll 2
+                    for (int r = 0; r < R; ++r) sum = fma(left[r], right[r][v], sum);
+                    store(c + v * lanes<T>, select(used[v], sum, Vec<T>{}));
+                }
+            }
+        }
+    }
+}
+
 // A block of G: its panel rows [begin, end), where panel row p * in + i holds G[i, 32p .. 32p + 31],
 // all of one panel, and the same rows of the panels that follow. `begin` is a multiple of 32 in its panel.
 template <class T>
@@ -330,6 +371,8 @@ static void weight_gradient(const Call& call) {
     const int64_t in = G.stride, out = G.width;
     if (out <= kNarrow && call.rows >= kNarrowRows)
         return with_outputs(out, [&]<int N>(Outputs<N>) { narrow_gradient<T, N>(call); });
+    if (call.rows == 1) return few_rows_gradient<T, 1>(call);
+    if (call.rows == 2) return few_rows_gradient<T, 2>(call);
     const int64_t blocks = (call.rows + kGradientBlock - 1) / kGradientBlock, size = sizeof(T);
     const int64_t first = call.begin / in, begin = call.begin % in, end = begin + call.end - call.begin;
     Tile<T> t;
