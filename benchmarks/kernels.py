@@ -89,8 +89,17 @@ def seconds(name, operands, budget, **options):
     return best
 
 
-def rows_of(shape, count, rng, dtype=np.float32):
-    """Operands that are row buffers, `count` of them."""
+def rows_of(shape, count, rng):
+    """Operands that are row buffers, `count` of them: in panels where they are wide."""
+    rows, width = shape
+    if width <= PANEL:
+        return arrays_of(shape, count, rng)
+    buffers = [aligned((-(-width // PANEL), rows, PANEL), np.float32, rng) for _ in range(count)]
+    return [(buffer, PANEL, width, rows * PANEL) for buffer in buffers]
+
+
+def arrays_of(shape, count, rng, dtype=np.float32):
+    """Operands that are arrays of a user, `count` of them."""
     rows, width = shape
     stride = -(-width // 16) * 16
     stride += 16 if stride * 4 % 4096 == 0 else 0
@@ -105,7 +114,8 @@ def product(name, shape, rng, budget):
     if name == "weight_gradient":
         spent = seconds(name, [weight, x, z], budget, rows=rows, end=inputs, panels=panels)
     else:
-        spent = seconds(name, [z, x, weight, (None, 0, 0)], budget, rows=rows)
+        (gate,) = rows_of((rows, outputs), 1, rng)
+        spent = seconds(name, [z, x, weight, (None, 0, 0), gate], budget, rows=rows)
     return 2 * rows * inputs * outputs / spent / 1e9, "GFLOP/s"
 
 
@@ -159,15 +169,17 @@ def copying(name, shape, rng, budget):
             "uint8": np.uint8,
             "labels": np.int32,
         }[name[7:]]
-        source = rows_of(shape, 1, None, kind)[0]
-        out = rows_of(shape, 1, None, np.int32 if name.endswith("labels") else np.float32)[0]
+        source = arrays_of(shape, 1, None, kind)[0]
+        out = (
+            arrays_of(shape, 1, None, kind) if name.endswith("labels") else rows_of(shape, 1, None)
+        )[0]
         size = 4 + np.dtype(kind).itemsize
         spent = seconds(name, [out, source], budget, rows=rows)
     elif name == "within":
         out = (np.zeros((1, 1)), 1, 1)
         size, spent = (
             4,
-            seconds(name, [out, *rows_of(shape, 1, rng)], budget, rows=rows, numbers=[1e30]),
+            seconds(name, [out, *arrays_of(shape, 1, rng)], budget, rows=rows, numbers=[1e30]),
         )
     elif name == "bias_gradient":
         gradient = (aligned((operands_width(width) + 16, 1), np.float32), 1, width)
@@ -190,6 +202,8 @@ def copying(name, shape, rng, budget):
         )
     else:
         operands = rows_of(shape, 3 if name == "add" else 2, rng)
+        if name == "scatter":
+            operands[0] = arrays_of(shape, 1, None)[0]
         size = 4 * len(operands)
         spent = seconds(name, operands, budget, rows=rows)
     return rows * width * size / spent / 1e9, "GB/s"
@@ -256,7 +270,14 @@ def families():
     ]
     return {
         **dict.fromkeys(
-            ("linear_forward", "linear_backward", "weight_gradient"), (product, PRODUCTS)
+            (
+                "linear_forward",
+                "linear_forward_relu",
+                "linear_backward",
+                "linear_backward_relu",
+                "weight_gradient",
+            ),
+            (product, PRODUCTS),
         ),
         **dict.fromkeys([*STATES, "transpose", "squared_norm"], (storage, SIZES)),
         **dict.fromkeys(EMBEDDING, (embedding, EMBEDDINGS)),

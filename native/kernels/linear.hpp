@@ -7,7 +7,9 @@
 //
 // Shapes: x (rows, in), z and dz (rows, out), W and G (in, out) in panels, b and g (1, out) in panels.
 // The backward product reads W transposed, packed in panels of its own, and is then the forward
-// product without a bias.
+// product without a bias. The kernels that end in _relu write what relu_forward would make of z, and what
+// relu_backward would make of dx, whose last operand is that layer's output y (rows, in): a pass over values
+// less, and the same bits.
 // Writes: forward and backward by `=`; gradients by `=`, or continuing the chain when call.resume.
 // Row buffers must be writable up to a multiple of 16 columns; what is written there is f of zeros.
 // Cost: 2 * rows * in * out operations each; W is read once for every tile of rows.
@@ -69,8 +71,10 @@ inline constexpr int kUnrolled = 4;
 inline constexpr int kUnrolled = 1;
 #endif
 
-// How a tile's accumulators begin.
+// How a tile's accumulators begin, and what becomes of them: as they are, without what is negative, or only
+// where the gate is positive.
 enum class Start { zero, bias, output };
+enum class Finish { plain, relu, gated };
 
 // What is read later, to be asked for: from this address on, so many bytes in each step of all tiles.
 struct Asked {
@@ -90,6 +94,9 @@ struct Tile {
     Asked ahead_a, ahead_b;  // gradient: both; else of B alone
     int64_t next_step;       // gradient: bytes of the next tile's C to be asked for in a step
     Start start;
+    Finish finish;  // forward
+    const T* gate;
+    int64_t gate_row;
 };
 
 // Where A's numbers stand. Forward: rows are so and so far apart, or 32 in panels, where every address is
@@ -165,6 +172,18 @@ template <class T, int R, int C, Layout A>
             for (; k > 0; --k) step();
         if constexpr (A == Layout::panels) a += t.a_panel - kPanel;
     }
+    if (A != Layout::columns && t.finish == Finish::relu)
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+            for (int v = 0; v < C; ++v) sum[r][v] = select(sum[r][v] < zero<T>(), zero<T>(), sum[r][v]);
+    if (A != Layout::columns && t.finish == Finish::gated)
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+            for (int v = 0; v < C; ++v)
+                sum[r][v] =
+                    select(load(t.gate + r * t.gate_row + v * lanes<T>) > zero<T>(), sum[r][v], zero<T>());
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
@@ -198,6 +217,7 @@ template <class T, int C, Layout A>
         t.ahead_b.at += t.ahead_b.step * t.count;
         t.a += size * t.a_row;
         t.c += size * t.c_row;
+        if (A != Layout::columns && t.finish == Finish::gated) t.gate += size * t.gate_row;
         rows -= size;
         --tiles;
     }
@@ -212,6 +232,7 @@ ONEFOLD_INLINE void panel(Tile<T> t, int64_t rows, int64_t width) {
         t.b += step;
         t.c += step;
         t.bias += step;
+        if (A != Layout::columns && t.finish == Finish::gated) t.gate += step;
     }
     if (width > 0) strip<T, 1, A>(t, rows);
 }
@@ -281,14 +302,20 @@ template <class T>
         if (call.rows == 2) few_rows_from<T, 2>(call, 0, panels);
 }
 
+template <class T>
+ONEFOLD_INLINE bool are_few_rows(const Call& call) {
+    return call.rows <= 2 && kPanelsAtOnce<T, 1> >= call.rows;
+}
+
+ONEFOLD_INLINE bool is_narrow(const Call& call) {
+    return call.operand[2].width <= kNarrow && call.rows >= kNarrowRows;
+}
+
 // z = x W + b for a tile of rows; b may be absent.
 template <class T>
-static void linear_forward(const Call& call) {
-    if (call.rows <= 2 && kPanelsAtOnce<T, 1> >= call.rows) return few_rows<T>(call);
-    const auto& [z, x, W, b] = reinterpret_cast<const Operand(&)[4]>(call.operand);
+[[gnu::noinline]] static void product(const Call& call, Finish finish) {
+    const auto& [z, x, W, b, y] = reinterpret_cast<const Operand(&)[5]>(call.operand);
     const int64_t in = W.stride, out = W.width;
-    if (out <= kNarrow && call.rows >= kNarrowRows)
-        return with_outputs(out, [&]<int N>(Outputs<N>) { narrow_forward<T, N>(call); });
     const int64_t blocks = (in + kBlock - 1) / kBlock;
     for (int64_t p = 0; p * kPanel < out; ++p) {
         const int64_t width = panel_width(out, p * kPanel);
@@ -305,6 +332,11 @@ static void linear_forward(const Call& call) {
             t.b = static_cast<const T*>(W.data) + (p * in + k0) * kPanel;
             t.count = k1 - k0;
             t.start = block > 0 ? Start::output : b.data ? Start::bias : Start::zero;
+            t.finish = block + 1 < blocks ? Finish::plain : finish;
+            if (t.finish == Finish::gated) {
+                t.gate = row_of<const T>(y, 0) + p * kPanel;
+                t.gate_row = y.stride;
+            }
             t.ahead_a = {};
             t.ahead_b = {reinterpret_cast<const std::byte*>(t.b + t.count * kPanel),
                          kPanel * int64_t(sizeof(T))};
@@ -316,10 +348,37 @@ static void linear_forward(const Call& call) {
     }
 }
 
+template <class T>
+static void linear_forward(const Call& call) {
+    if (are_few_rows<T>(call)) return few_rows<T>(call);
+    if (is_narrow(call))
+        return with_outputs(call.operand[2].width, [&]<int N>(Outputs<N>) { narrow_forward<T, N>(call); });
+    product<T>(call, Finish::plain);
+}
+
+template <class T>
+static void linear_forward_relu(const Call& call) {
+    if (!are_few_rows<T>(call) && !is_narrow(call)) return product<T>(call, Finish::relu);
+    linear_forward<T>(call);
+    Call after = call;
+    after.operand[1] = call.operand[0];
+    relu_forward<T>(after);
+}
+
 // dx = dz W^T, with W transposed in panels: the forward product without a bias.
 template <class T>
 static void linear_backward(const Call& call) {
     linear_forward<T>(call);
+}
+
+template <class T>
+static void linear_backward_relu(const Call& call) {
+    if (!are_few_rows<T>(call) && !is_narrow(call)) return product<T>(call, Finish::gated);
+    linear_forward<T>(call);
+    Call after = call;
+    after.operand[1] = call.operand[0];
+    after.operand[2] = call.operand[4];
+    relu_backward<T>(after);
 }
 
 // The gradient of R rows, few: a row of G at a time, without a register tile to fill and to store. With one
@@ -484,7 +543,8 @@ static void transpose(const Call& call) {
 
 // clang-format off
 #define ONEFOLD_LINEAR_KERNELS(X) \
-    X(linear_forward) X(linear_backward) X(weight_gradient) X(bias_gradient) X(transpose)
+    X(linear_forward) X(linear_forward_relu) X(linear_backward) X(linear_backward_relu) \
+    X(weight_gradient) X(bias_gradient) X(transpose)
 // clang-format on
 
 }  // namespace onefold::ONEFOLD_LEVEL

@@ -18,6 +18,7 @@ from onefold.nn.activations import ACTIVATIONS
 from onefold.nn.losses import LOSSES
 from onefold.optim import OPTIMIZERS, optimizers
 from onefold.program import OPERATIONS
+from onefold.program.fusion import FUSED
 from onefold.reference.activations import BACKWARD, FORWARD
 from onefold.reference.executor import STEPS
 from onefold.reference.losses import LOSSES as REFERENCE_LOSSES
@@ -118,6 +119,7 @@ def test_every_kernel_has_a_user_and_a_reference():
         if not name.startswith(("activation", "loss", "host"))
     }
     known |= direct - {"gather"}
+    known |= set(FUSED.values())
     known |= {
         "gather_float32",
         "gather_float64",

@@ -74,6 +74,42 @@ def test_forward(rows, inputs, columns, dtype, biased):
         np.testing.assert_array_equal(forward(way, x[:1], weight, bias), results[0][:1])
 
 
+@pytest.mark.parametrize(("rows", "inputs", "columns"), SHAPES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_product_that_ends_with_relu_is_the_product_and_then_relu(rows, inputs, columns, dtype):
+    rng = np.random.default_rng(columns)
+    x = rng.normal(size=(rows, inputs)).astype(dtype)
+    x[rows // 2] = np.nan
+    weight = rng.normal(size=(inputs, columns)).astype(dtype)
+    bias = rng.normal(size=(1, columns)).astype(dtype)
+    y = rng.normal(size=(rows, columns)).astype(dtype).clip(0)
+    y[-1, -1] = np.nan
+    for level, layout in WAYS:
+        buffers = [
+            Rows(rows, columns, dtype, layout),
+            Rows(rows, inputs, dtype, layout, x),
+            Rows(rows, columns, dtype, layout, y),
+        ]
+        z, x_rows, gate = (buffer.operand for buffer in buffers)
+        matrix = (panels(weight), inputs, columns)
+        found = []
+        for product, activation, operands, ends in (
+            ("linear_forward", "relu_forward", [z, x_rows, matrix, (panels(bias), 1, columns)], []),
+            ("linear_backward", "relu_backward", [z, x_rows, matrix, (None, 0, 0)], [gate]),
+        ):
+            name = np.dtype(dtype).name
+            _core.run_kernel(f"{product}_relu", name, level, [*operands, *ends], rows)
+            found.append(buffers[0].values())
+            buffers[0].check()
+            _core.run_kernel(product, name, level, operands, rows)
+            _core.run_kernel(activation, name, level, [z, z, *ends], rows)
+            np.testing.assert_array_equal(found[-1], buffers[0].values())
+        if rows > 2:
+            assert np.isnan(found[0][rows // 2]).all()
+            assert (found[0][0] >= 0).all()
+            assert ((found[1][0] == 0) == (y[0] == 0)).all()
+
+
 @pytest.mark.parametrize("columns", [3, 18])
 def test_forward_is_the_stated_chain(columns):
     rng = np.random.default_rng(0)

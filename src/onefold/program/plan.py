@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from onefold import _native
+from onefold.program.fusion import fused
 from onefold.program.operations import OPERATIONS, Phase, cost
 from onefold.program.program import Program
 from onefold.program.values import PANEL, Operand, Place, Value
@@ -146,6 +147,7 @@ def lay_out(program: Program, micro_batch: int, row_tile: int, threads: int) -> 
     threads : int
     """
     row_tile = min(row_tile, micro_batch)
+    program = fused(program)
     buffers = _share(program)
     distinct = list({id(b): b for b in buffers.values()}.values())
     whole = _place((b for b in distinct if b.whole), micro_batch)
@@ -155,7 +157,7 @@ def lay_out(program: Program, micro_batch: int, row_tile: int, threads: int) -> 
 
 def micro_batch_bytes(program: Program, micro_batch: int) -> int:
     """Bytes of the values that a whole micro-batch keeps."""
-    distinct = {id(b): b for b in _share(program).values() if b.whole}
+    distinct = {id(b): b for b in _share(fused(program)).values() if b.whole}
     return _place(distinct.values(), micro_batch)
 
 
