@@ -30,15 +30,15 @@
 // Values in whole rows and in panels, in whole updates on an Emerald Rapids core (peak 176): forward 166 and
 // 167, backward 165 and 164, gradient 143 and 165. The gradient alone, 10,000 rows: 50-200 82 and 137,
 // 200-100 84 and 127; 256 rows: 256-256 157 and 168, 5000-64 153 and 167; with AVX2 75 and 84, 71 and 82. In
-// blocks of 96, 128, 192, 256 and 512 rows (1,024 rows, 1024-1024): 163, 166, 166, 158, 159. Time of updates
-// in whole rows and in panels, medians: 784-1024-1024-1024-10 1.05, 784-512-512-10 1.05, 100-256-256-10 1.06,
-// 50-200-100-10 at 10,000 rows 1.09, 5000-64-10 1.06; with AVX2 1.03, 1.07, 1.05, 1.01, 1.08, but
-// 33-77-51-3 at 50 rows 0.97: a panel of one column takes a tile of its own.
-// Lost with panels: addresses of A in a register for each row, as whole rows need them (forward 0.90 times as
-// fast, with four steps unrolled 0.98); no A asked for (0.96); the step from panel to panel without a branch
-// (0.95); values of up to 64 columns in whole rows (0.97 to 1.00).
-// With values in whole rows copies of both factors lost, made a tile at a time (139 against 146) or a block
-// at a time (130): panels cost nothing, because each value is written once anyway.
+// blocks of 96, 128, 192, 256 and 512 rows (1,024 rows, 1024-1024): 163, 166, 166, 158, 159. Updates in
+// panels are so many times as fast, medians: 784-1024-1024-1024-10 1.05, 784-512-512-10 1.05,
+// 100-256-256-10 1.06, 50-200-100-10 at 10,000 rows 1.09, 5000-64-10 1.06; with
+// AVX2 1.03, 1.07, 1.05, 1.01, 1.08, but 33-77-51-3 at 50 rows 0.97: a panel of one column takes a tile of
+// its own. Lost with panels: addresses of A in a register for each row, as whole rows need them (forward 0.90
+// times as fast, with four steps unrolled 0.98); no A asked for (0.96); the step from panel to panel without
+// a branch (0.95); values of up to 64 columns in whole rows (0.97 to 1.00). With values in whole rows copies
+// of both factors lost, made a tile at a time (139 against 146) or a block at a time (130): panels cost
+// nothing, because each value is written once anyway.
 //
 // AVX2 on a Zen 3 core (peak 103), best of 40 and, in brackets, median while another thread runs on the
 // core: gradient of 256 rows, 256-256, with four steps unrolled and B not asked for 90 (79), else 86 (61);
@@ -53,189 +53,8 @@ namespace onefold::ONEFOLD_LEVEL {
 
 inline constexpr int64_t kBlock = 1024;  // of columns
 
-// Rows of the register tile: what 32 (AVX-512, NEON) or 16 vector registers hold with two vectors a row.
-#if ONEFOLD_VECTOR_BYTES == 64 || defined(ONEFOLD_NEON)
-inline constexpr int kTileRows = 12;
-#else
-inline constexpr int kTileRows = 6;
-#endif
-
 // Rows of a gradient's block: a panel of both factors (24 kB each) fits into the first-level cache.
 inline constexpr int64_t kGradientBlock = 192;
-
-// Steps of a tile that follow one another without a look at the counter. With AVX2 a step has 12
-// multiply-adds, and its other instructions count, most of all while another thread runs on the core.
-#if ONEFOLD_VECTOR_BYTES == 32
-inline constexpr int kUnrolled = 4;
-#else
-inline constexpr int kUnrolled = 1;
-#endif
-
-// How a tile's accumulators begin, and what becomes of them: as they are, without what is negative, or only
-// where the gate is positive.
-enum class Start { zero, bias, output };
-enum class Finish { plain, relu, gated };
-
-// What is read later, to be asked for: from this address on, so many bytes in each step of all tiles.
-struct Asked {
-    const std::byte* at;
-    int64_t step;
-};
-
-// One register tile's work: c[r, 0..C*lanes) = chain over k of a[r, k] * b[k * b_step + ...]. Forward,
-// a[r, k] stands at a[k / 32 * a_panel + r * a_row + k % 32]; in the gradient at a[k * a_step + r].
-template <class T>
-struct Tile {
-    T* c;
-    const T* a;
-    const T* b;
-    const T* bias;
-    int64_t c_row, a_row, a_step, a_panel, b_step, count;
-    Asked ahead_a, ahead_b;  // gradient: both; else of B alone
-    int64_t next_step;       // gradient: bytes of the next tile's C to be asked for in a step
-    Start start;
-    Finish finish;  // forward
-    const T* gate;
-    int64_t gate_row;
-};
-
-// Where A's numbers stand. Forward: rows are so and so far apart, or 32 in panels, where every address is
-// a constant away from one register. Gradient: rows are columns of x, side by side.
-enum class Layout { rows, panels, columns };
-
-template <class T, int R, int C, Layout A>
-[[gnu::noinline]] static void tile(const Tile<T>& t) {
-    Vec<T> sum[R][C];
-    T* c = t.c;
-    const T* a = t.a;
-    const T* b = t.b;
-    const int64_t b_step = A == Layout::columns ? t.b_step : kPanel;
-    const std::byte* ahead_a = t.ahead_a.at;
-    const std::byte* ahead_b = t.ahead_b.at;
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-        for (int v = 0; v < C; ++v)
-            sum[r][v] = t.start == Start::zero   ? Vec<T>{}
-                        : t.start == Start::bias ? load(t.bias + v * lanes<T>)
-                                                 : load(c + r * t.c_row + v * lanes<T>);
-    const std::byte* next = reinterpret_cast<const std::byte*>(c + R * t.c_row);
-    int64_t row[R];
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-        row[r] = r * (A == Layout::columns ? 1 : A == Layout::panels ? kPanel : t.a_row);
-        if (kUnrolled > 1 && A == Layout::rows && r > 0) forget_origin(row[r]);
-    }
-    const auto step = [&] [[gnu::always_inline]] {
-        Vec<T> right[C];
-#pragma GCC unroll 8
-        for (int v = 0; v < C; ++v) right[v] = load(b + v * lanes<T>);
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-            const Vec<T> left = broadcast_bits(a[A == Layout::panels ? r * kPanel : row[r]]);
-#pragma GCC unroll 8
-            for (int v = 0; v < C; ++v) accumulate(sum[r][v], left, right[v]);
-        }
-        a += A == Layout::columns ? t.a_step : 1;
-        b += b_step;
-        if constexpr (A == Layout::columns) {
-            __builtin_prefetch(ahead_a, 0, 2);
-            ahead_a += t.ahead_a.step;
-        }
-        if constexpr (kUnrolled > 1 && A != Layout::panels) forget_origin(a);
-    };
-    for (int64_t left = t.count; left > 0;) {
-        int64_t k = left;
-        if constexpr (A == Layout::panels) {
-            k = left < kPanel ? left : kPanel;
-            ahead_a = reinterpret_cast<const std::byte*>(left > kPanel ? a + t.a_panel : t.a + R * kPanel);
-        }
-        left -= k;
-        for (; k >= kUnrolled; k -= kUnrolled) {
-#pragma GCC unroll 4
-            for (int s = 0; s < kUnrolled; ++s) step();
-            __builtin_prefetch(ahead_b, 0, 2);
-            ahead_b += kUnrolled * t.ahead_b.step;
-            if constexpr (A == Layout::columns) {
-                __builtin_prefetch(next, 1, 3);
-                next += kUnrolled * t.next_step;
-            }
-            if constexpr (A == Layout::panels) {
-                constexpr int bytes = kUnrolled * R * int(sizeof(T));
-#pragma GCC unroll 4
-                for (int line = 0; line < bytes; line += 64) __builtin_prefetch(ahead_a + line, 0, 3);
-                ahead_a += bytes;
-            }
-        }
-        if constexpr (kUnrolled > 1)
-#pragma GCC unroll 1
-            for (; k > 0; --k) step();
-        if constexpr (A == Layout::panels) a += t.a_panel - kPanel;
-    }
-    if (A != Layout::columns && t.finish == Finish::relu)
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-            for (int v = 0; v < C; ++v) sum[r][v] = select(sum[r][v] < zero<T>(), zero<T>(), sum[r][v]);
-    if (A != Layout::columns && t.finish == Finish::gated)
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-            for (int v = 0; v < C; ++v)
-                sum[r][v] =
-                    select(load(t.gate + r * t.gate_row + v * lanes<T>) > zero<T>(), sum[r][v], zero<T>());
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-        for (int v = 0; v < C; ++v) store(c + r * t.c_row + v * lanes<T>, sum[r][v]);
-}
-
-// The tile of R rows, found among the compiled sizes.
-template <class T, int C, Layout A, int R = kTileRows>
-ONEFOLD_INLINE void run_tile(int64_t rows, const Tile<T>& t) {
-    if constexpr (R == 1) {
-        tile<T, 1, C, A>(t);
-    } else {
-        if (rows == R)
-            tile<T, R, C, A>(t);
-        else
-            run_tile<T, C, A, R - 1>(rows, t);
-    }
-}
-
-// Rows of c one after another in tiles as even as they can be (every tile size costs about the
-// same time as the largest, so 13 rows go as 7 + 6, not as 12 + 1).
-template <class T, int C, Layout A>
-[[gnu::noinline]] static void strip(Tile<T> t, int64_t rows) {
-    int64_t tiles = (rows + kTileRows - 1) / kTileRows;
-    t.ahead_a.step /= tiles;
-    t.ahead_b.step /= tiles;
-    while (tiles > 0) {
-        const int64_t size = (rows + tiles - 1) / tiles;
-        run_tile<T, C, A>(size, t);
-        t.ahead_a.at += t.ahead_a.step * t.count;
-        t.ahead_b.at += t.ahead_b.step * t.count;
-        t.a += size * t.a_row;
-        t.c += size * t.c_row;
-        if (A != Layout::columns && t.finish == Finish::gated) t.gate += size * t.gate_row;
-        rows -= size;
-        --tiles;
-    }
-}
-
-// All columns of one panel (`width` of them in use) in strips of two vectors, the last perhaps of one.
-template <class T, Layout A>
-ONEFOLD_INLINE void panel(Tile<T> t, int64_t rows, int64_t width) {
-    constexpr int64_t step = 2 * lanes<T>;
-    for (; width > lanes<T>; width -= step) {
-        strip<T, 2, A>(t, rows);
-        t.b += step;
-        t.c += step;
-        t.bias += step;
-        if (A != Layout::columns && t.finish == Finish::gated) t.gate += step;
-    }
-    if (width > 0) strip<T, 1, A>(t, rows);
-}
 
 // Panels that R rows take side by side, so that there are enough chains to hide an addition's latency:
 // the accumulators of a full register tile.
@@ -302,18 +121,9 @@ template <class T>
         if (call.rows == 2) few_rows_from<T, 2>(call, 0, panels);
 }
 
+// z = x W + b in register tiles; b may be absent.
 template <class T>
-ONEFOLD_INLINE bool are_few_rows(const Call& call) {
-    return call.rows <= 2 && kPanelsAtOnce<T, 1> >= call.rows;
-}
-
-ONEFOLD_INLINE bool is_narrow(const Call& call) {
-    return call.operand[2].width <= kNarrow && call.rows >= kNarrowRows;
-}
-
-// z = x W + b for a tile of rows; b may be absent.
-template <class T>
-[[gnu::noinline]] static void product(const Call& call, Finish finish) {
+[[gnu::noinline]] static void in_tiles(const Call& call, Finish finish) {
     const auto& [z, x, W, b, y] = reinterpret_cast<const Operand(&)[5]>(call.operand);
     const int64_t in = W.stride, out = W.width;
     const int64_t blocks = (in + kBlock - 1) / kBlock;
@@ -348,18 +158,29 @@ template <class T>
     }
 }
 
+// The product in the form that suits its size; says whether it is finished too.
+template <class T>
+ONEFOLD_INLINE bool product(const Call& call, Finish finish) {
+    const int64_t out = call.operand[2].width;
+    if (call.rows <= 2 && kPanelsAtOnce<T, 1> >= call.rows) {
+        few_rows<T>(call);
+    } else if (out <= kNarrow && call.rows >= kNarrowRows) {
+        with_outputs(out, [&]<int N>(Outputs<N>) { narrow_forward<T, N>(call); });
+    } else {
+        in_tiles<T>(call, finish);
+        return true;
+    }
+    return finish == Finish::plain;
+}
+
 template <class T>
 static void linear_forward(const Call& call) {
-    if (are_few_rows<T>(call)) return few_rows<T>(call);
-    if (is_narrow(call))
-        return with_outputs(call.operand[2].width, [&]<int N>(Outputs<N>) { narrow_forward<T, N>(call); });
     product<T>(call, Finish::plain);
 }
 
 template <class T>
 static void linear_forward_relu(const Call& call) {
-    if (!are_few_rows<T>(call) && !is_narrow(call)) return product<T>(call, Finish::relu);
-    linear_forward<T>(call);
+    if (product<T>(call, Finish::relu)) return;
     Call after = call;
     after.operand[1] = call.operand[0];
     relu_forward<T>(after);
@@ -368,13 +189,12 @@ static void linear_forward_relu(const Call& call) {
 // dx = dz W^T, with W transposed in panels: the forward product without a bias.
 template <class T>
 static void linear_backward(const Call& call) {
-    linear_forward<T>(call);
+    product<T>(call, Finish::plain);
 }
 
 template <class T>
 static void linear_backward_relu(const Call& call) {
-    if (!are_few_rows<T>(call) && !is_narrow(call)) return product<T>(call, Finish::gated);
-    linear_forward<T>(call);
+    if (product<T>(call, Finish::gated)) return;
     Call after = call;
     after.operand[1] = call.operand[0];
     after.operand[2] = call.operand[4];

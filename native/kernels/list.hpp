@@ -9,6 +9,7 @@
 #include "embedding.hpp"
 #include "gather.hpp"
 #include "narrow.hpp"
+#include "tile.hpp"
 
 #include "linear.hpp"
 #include "losses.hpp"

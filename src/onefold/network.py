@@ -248,8 +248,9 @@ class Network:
             epochs, batch_size, shuffle, stop_below, patience, min_delta, time_limit,
             None if checkpoint is None else Path(checkpoint), checkpoint_every, resume,
         )  # fmt: skip
+        threads = thread_count(threads)
         x, targets, weights = prepare(
-            self._architecture, chosen_loss, X, y, sample_weight, threads=thread_count(threads)
+            self._architecture, chosen_loss, X, y, sample_weight, threads=threads
         )
         options_batch = min(options.batch_size, len(x))
         session = self._kept.take(
@@ -264,7 +265,7 @@ class Network:
             batch_size=options_batch,
             micro_batch=micro_batch,
             memory=memory,
-            threads=thread_count(threads),
+            threads=threads,
             ordered=len(x) if shuffle and options_batch < len(x) else 0,
             copies=1 if options.patience is None else 2,
         )

@@ -6,7 +6,7 @@ import pytest
 
 import onefold as of
 from onefold.nn import losses
-from onefold.program.fusion import fused
+from onefold.program import fused
 
 
 def kernels(*layers, loss="squared_error"):

@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,6 @@ class Prepared:
         Rows without a target.
     digest : str or None
         SHA-256 of the table's files.
-    rows_digest : str or None
-        SHA-256 of the encoded rows, where the table has no files: a query, or a table from elsewhere.
     weights : dict of str to array
         Of the rows of "train" and "validation", where classes have weights.
     named_by_numbers : bool
@@ -58,9 +57,13 @@ class Prepared:
     parts: dict[str, tuple[NDArray[Any], NDArray[Any]]]
     skipped: int
     digest: str | None
-    rows_digest: str | None = None
     weights: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     named_by_numbers: bool = False
+
+    @cached_property
+    def rows_digest(self) -> str | None:
+        """SHA-256 of the encoded rows, where the table has no files: a query, or a table from elsewhere."""
+        return _digest(self.parts) if self.digest is None else None
 
     @property
     def notices(self) -> list[str]:
@@ -122,10 +125,7 @@ def prepare(
     inputs = _encode(table, encoder, places, _home(encoder, places, memory), memory, watch)
     table.close()  # training may take long
     both = {name: (inputs[name], targets[name]) for name in targets}
-    digest = table.digest()
-    rows_digest = _digest(both) if digest is None else None
-    named_by_numbers = table.named_by_numbers
-    return Prepared(encoder, target, both, skipped, digest, rows_digest, weights, named_by_numbers)
+    return Prepared(encoder, target, both, skipped, table.digest(), weights, table.named_by_numbers)
 
 
 def _digest(parts: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]) -> str:

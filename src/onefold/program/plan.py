@@ -15,11 +15,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from onefold import _native
-from onefold.program.fusion import fused
 from onefold.program.operations import OPERATIONS, Phase, cost
 from onefold.program.program import Program
-from onefold.program.values import PANEL, Operand, Place, Value
+from onefold.program.values import Operand, Place, Value
 
+_PANEL = _native.PANEL
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
@@ -41,7 +41,7 @@ class _Buffer:
 
     def panel(self, rows: int) -> int:
         """Elements from a panel to the next; without panels, as of rows in one piece."""
-        return PANEL if self.panels == 1 else _spread(rows) * self.stride
+        return _PANEL if self.panels == 1 else _spread(rows) * self.stride
 
     def bytes(self, rows: int) -> int:
         room = rows if self.panels == 1 else self.panels * _spread(rows)
@@ -147,7 +147,6 @@ def lay_out(program: Program, micro_batch: int, row_tile: int, threads: int) -> 
     threads : int
     """
     row_tile = min(row_tile, micro_batch)
-    program = fused(program)
     buffers = _share(program)
     distinct = list({id(b): b for b in buffers.values()}.values())
     whole = _place((b for b in distinct if b.whole), micro_batch)
@@ -157,7 +156,7 @@ def lay_out(program: Program, micro_batch: int, row_tile: int, threads: int) -> 
 
 def micro_batch_bytes(program: Program, micro_batch: int) -> int:
     """Bytes of the values that a whole micro-batch keeps."""
-    distinct = {id(b): b for b in _share(fused(program)).values() if b.whole}
+    distinct = {id(b): b for b in _share(program).values() if b.whole}
     return _place(distinct.values(), micro_batch)
 
 
@@ -195,8 +194,8 @@ def _share(program: Program) -> dict[Value, _Buffer]:
                 continue
             whole = len(stages[operand]) > 1
             panels, stride = 1, operand.row_elements
-            if operand.aligned and stride > PANEL and operand not in seen_by_host:
-                panels, stride = -(-operand.width // PANEL), PANEL
+            if operand.aligned and stride > _PANEL and operand not in seen_by_host:
+                panels, stride = -(-operand.width // _PANEL), _PANEL
             size = operand.element_bytes(item)
             source = operation.operands[kind.in_place] if kind.in_place is not None else None
             if (

@@ -6,9 +6,6 @@ import enum
 from dataclasses import dataclass
 from typing import Literal
 
-#: Columns of a panel, as the native core has it.
-PANEL = 32
-
 #: "real" is the network's own type; per-row losses are float64, class labels int32.
 Dtype = Literal["real", "float64", "int32"]
 

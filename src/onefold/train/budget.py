@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from onefold import _native
 from onefold._errors import BudgetError, OptionError
-from onefold.program import Layout, Program, lay_out, micro_batch_bytes
+from onefold.program import Layout, Program, fused, lay_out, micro_batch_bytes
 
 #: Rows of a tile that is carried depth first through a row stage while it stays in cache.
 ROW_TILE = 72
@@ -162,6 +162,7 @@ class Budget:
     Attributes
     ----------
     program : Program
+        Its products are fused with the relu that follows them.
     states : int
         States that the optimizer keeps for each parameter.
     rows : int
@@ -183,6 +184,9 @@ class Budget:
     clipped: bool = False
     file_rows: int = 0
     row_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "program", fused(self.program))
 
     def plan(self, batch_size: int, micro_batch: int, window_rows: int = 0) -> Plan:
         """The exact bytes for a micro-batch; a window of rows in a file holds one at least."""

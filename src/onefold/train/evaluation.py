@@ -98,9 +98,10 @@ def mean_over_pieces(
     DataError
         There is no piece.
     """
+    threads = thread_count(threads)
 
     def checked(X: ArrayLike, y: ArrayLike) -> tuple[Array, Targets]:
-        return prepare(architecture, loss, X, y, None, threads=thread_count(threads))[:2]
+        return prepare(architecture, loss, X, y, None, threads=threads)[:2]
 
     rest = (checked(X, y) for X, y in pieces)
     first = next(rest, None)

@@ -1,0 +1,188 @@
+// The register tile of the products in linear.hpp, whose head has its measurements: R rows of A against C
+// vectors of a panel of B, the accumulators loaded first, an outer product for each step of the chain.
+#pragma once
+
+namespace onefold::ONEFOLD_LEVEL {
+
+// Rows of the register tile: what 32 (AVX-512, NEON) or 16 vector registers hold with two vectors a row.
+#if ONEFOLD_VECTOR_BYTES == 64 || defined(ONEFOLD_NEON)
+inline constexpr int kTileRows = 12;
+#else
+inline constexpr int kTileRows = 6;
+#endif
+
+// Steps of a tile that follow one another without a look at the counter. With AVX2 a step has 12
+// multiply-adds, and its other instructions count, most of all while another thread runs on the core.
+#if ONEFOLD_VECTOR_BYTES == 32
+inline constexpr int kUnrolled = 4;
+#else
+inline constexpr int kUnrolled = 1;
+#endif
+
+// How a tile's accumulators begin, and what becomes of them: as they are, without what is negative, or only
+// where the gate is positive.
+enum class Start { zero, bias, output };
+enum class Finish { plain, relu, gated };
+
+// What is read later, to be asked for: from this address on, so many bytes in each step of all tiles.
+struct Asked {
+    const std::byte* at;
+    int64_t step;
+};
+
+// One register tile's work: c[r, 0..C*lanes) = chain over k of a[r, k] * b[k * b_step + ...]. Forward,
+// a[r, k] stands at a[k / 32 * a_panel + r * a_row + k % 32]; in the gradient at a[k * a_step + r].
+template <class T>
+struct Tile {
+    T* c;
+    const T* a;
+    const T* b;
+    const T* bias;
+    int64_t c_row, a_row, a_step, a_panel, b_step, count;
+    Asked ahead_a, ahead_b;  // gradient: both; else of B alone
+    int64_t next_step;       // gradient: bytes of the next tile's C to be asked for in a step
+    Start start;
+    Finish finish;  // forward
+    const T* gate;
+    int64_t gate_row;
+};
+
+// Where A's numbers stand. Forward: rows are so and so far apart, or 32 in panels, where every address is
+// a constant away from one register. Gradient: rows are columns of x, side by side.
+enum class Layout { rows, panels, columns };
+
+template <class T, int R, int C, Layout A>
+[[gnu::noinline]] static void tile(const Tile<T>& t) {
+    Vec<T> sum[R][C];
+    T* c = t.c;
+    const T* a = t.a;
+    const T* b = t.b;
+    const int64_t b_step = A == Layout::columns ? t.b_step : kPanel;
+    const std::byte* ahead_a = t.ahead_a.at;
+    const std::byte* ahead_b = t.ahead_b.at;
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (int v = 0; v < C; ++v)
+            sum[r][v] = t.start == Start::zero   ? Vec<T>{}
+                        : t.start == Start::bias ? load(t.bias + v * lanes<T>)
+                                                 : load(c + r * t.c_row + v * lanes<T>);
+    const std::byte* next = reinterpret_cast<const std::byte*>(c + R * t.c_row);
+    int64_t row[R];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+        row[r] = r * (A == Layout::columns ? 1 : A == Layout::panels ? kPanel : t.a_row);
+        if (kUnrolled > 1 && A == Layout::rows && r > 0) forget_origin(row[r]);
+    }
+    const auto step = [&] [[gnu::always_inline]] {
+        Vec<T> right[C];
+#pragma GCC unroll 8
+        for (int v = 0; v < C; ++v) right[v] = load(b + v * lanes<T>);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+            const Vec<T> left = broadcast_bits(a[row[r]]);
+#pragma GCC unroll 8
+            for (int v = 0; v < C; ++v) accumulate(sum[r][v], left, right[v]);
+        }
+        a += A == Layout::columns ? t.a_step : 1;
+        b += b_step;
+        if constexpr (A == Layout::columns) {
+            __builtin_prefetch(ahead_a, 0, 2);
+            ahead_a += t.ahead_a.step;
+        }
+        if constexpr (kUnrolled > 1 && A != Layout::panels) forget_origin(a);
+    };
+    for (int64_t left = t.count; left > 0;) {
+        int64_t k = left;
+        if constexpr (A == Layout::panels) {
+            k = left < kPanel ? left : kPanel;
+            ahead_a = reinterpret_cast<const std::byte*>(left > kPanel ? a + t.a_panel : t.a + R * kPanel);
+        }
+        left -= k;
+        for (; k >= kUnrolled; k -= kUnrolled) {
+#pragma GCC unroll 4
+            for (int s = 0; s < kUnrolled; ++s) step();
+            __builtin_prefetch(ahead_b, 0, 2);
+            ahead_b += kUnrolled * t.ahead_b.step;
+            if constexpr (A == Layout::columns) {
+                __builtin_prefetch(next, 1, 3);
+                next += kUnrolled * t.next_step;
+            }
+            if constexpr (A == Layout::panels) {
+                constexpr int bytes = kUnrolled * R * int(sizeof(T));
+#pragma GCC unroll 4
+                for (int line = 0; line < bytes; line += 64) __builtin_prefetch(ahead_a + line, 0, 3);
+                ahead_a += bytes;
+            }
+        }
+        if constexpr (kUnrolled > 1)
+#pragma GCC unroll 1
+            for (; k > 0; --k) step();
+        if constexpr (A == Layout::panels) a += t.a_panel - kPanel;
+    }
+    if (A != Layout::columns && t.finish == Finish::relu)
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+            for (int v = 0; v < C; ++v) sum[r][v] = select(sum[r][v] < zero<T>(), zero<T>(), sum[r][v]);
+    if (A != Layout::columns && t.finish == Finish::gated)
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+            for (int v = 0; v < C; ++v)
+                sum[r][v] =
+                    select(load(t.gate + r * t.gate_row + v * lanes<T>) > zero<T>(), sum[r][v], zero<T>());
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (int v = 0; v < C; ++v) store(c + r * t.c_row + v * lanes<T>, sum[r][v]);
+}
+
+// The tile of R rows, found among the compiled sizes.
+template <class T, int C, Layout A, int R = kTileRows>
+ONEFOLD_INLINE void run_tile(int64_t rows, const Tile<T>& t) {
+    if constexpr (R == 1) {
+        tile<T, 1, C, A>(t);
+    } else {
+        if (rows == R)
+            tile<T, R, C, A>(t);
+        else
+            run_tile<T, C, A, R - 1>(rows, t);
+    }
+}
+
+// Rows of c one after another in tiles as even as they can be (every tile size costs about the
+// same time as the largest, so 13 rows go as 7 + 6, not as 12 + 1).
+template <class T, int C, Layout A>
+[[gnu::noinline]] static void strip(Tile<T> t, int64_t rows) {
+    int64_t tiles = (rows + kTileRows - 1) / kTileRows;
+    t.ahead_a.step /= tiles;
+    t.ahead_b.step /= tiles;
+    while (tiles > 0) {
+        const int64_t size = (rows + tiles - 1) / tiles;
+        run_tile<T, C, A>(size, t);
+        t.ahead_a.at += t.ahead_a.step * t.count;
+        t.ahead_b.at += t.ahead_b.step * t.count;
+        t.a += size * t.a_row;
+        t.c += size * t.c_row;
+        if (A != Layout::columns && t.finish == Finish::gated) t.gate += size * t.gate_row;
+        rows -= size;
+        --tiles;
+    }
+}
+
+// All columns of one panel (`width` of them in use) in strips of two vectors, the last perhaps of one.
+template <class T, Layout A>
+ONEFOLD_INLINE void panel(Tile<T> t, int64_t rows, int64_t width) {
+    constexpr int64_t step = 2 * lanes<T>;
+    for (; width > lanes<T>; width -= step) {
+        strip<T, 2, A>(t, rows);
+        t.b += step;
+        t.c += step;
+        t.bias += step;
+        if (A != Layout::columns && t.finish == Finish::gated) t.gate += step;
+    }
+    if (width > 0) strip<T, 1, A>(t, rows);
+}
+
+}  // namespace onefold::ONEFOLD_LEVEL
