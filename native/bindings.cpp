@@ -196,9 +196,11 @@ static void poll_signals() {
 }
 
 // The host stage as a Python function of (rows, first row, [2-d views of the operands]).
-static Executor::Host host_function(nb::object function, bool is_double) {
-    auto shared = std::make_shared<nb::object>(std::move(function));
-    return [shared, is_double](int64_t rows, int64_t first_row, const std::vector<Operand>& operands) {
+struct PythonHost {
+    std::shared_ptr<nb::object> function;  // shared: a copy of the host must not need the interpreter
+    bool is_double;
+
+    void operator()(int64_t rows, int64_t first_row, const std::vector<Operand>& operands) const {
         nb::gil_scoped_acquire held;
         nb::list views;
         for (size_t i = 0; i < operands.size(); ++i) {
@@ -213,9 +215,28 @@ static Executor::Host host_function(nb::object function, bool is_double) {
             views.append(nb::cast(nb::ndarray<nb::numpy>(o.data, 2, shape, nb::handle(), strides, dtype),
                                   nb::rv_policy::reference));
         }
-        (*shared)(rows, first_row, views);
-    };
+        (*function)(rows, first_row, views);
+    }
+};
+
+// The cyclic collector has to see the host's function: it is often in the globals of a script, with the
+// network that holds the executor.
+static int traverse_executor(PyObject* self, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(self));
+    if (!nb::inst_ready(self)) return 0;
+    const PythonHost* host = nb::inst_ptr<Executor>(self)->host.target<PythonHost>();
+    if (host != nullptr) Py_VISIT(host->function->ptr());
+    return 0;
 }
+
+static int clear_executor(PyObject* self) {
+    if (nb::inst_ready(self)) const Executor::Host gone = std::move(nb::inst_ptr<Executor>(self)->host);
+    return 0;
+}
+
+static PyType_Slot executor_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(traverse_executor)},
+                                       {Py_tp_clear, reinterpret_cast<void*>(clear_executor)},
+                                       {0, nullptr}};
 
 static void bind_store(nb::module_& m) {
     nb::class_<Store>(m, "Store")
@@ -256,7 +277,7 @@ static void bind_executor(nb::module_& m) {
             "is_double"_a, "buffers"_a, "stages"_a, "transposed"_a, "loss_buffer"_a, "micro_batch"_a,
             "row_tile"_a, "threads"_a, "micro_batch_bytes"_a, "tile_bytes"_a);
 
-    nb::class_<Executor>(m, "Executor")
+    nb::class_<Executor>(m, "Executor", nb::type_slots(executor_slots))
         .def(
             "__init__",
             [](Executor* self, const Program& program, std::shared_ptr<Store> parameters,
@@ -268,8 +289,10 @@ static void bind_executor(nb::module_& m) {
         .def_prop_ro("nbytes", &Executor::bytes)
         .def_prop_ro("threads", &Executor::threads)
         .def_rw("window_rows", &Executor::window_rows)
-        .def("set_host", [](Executor& self, nb::object function,
-                            bool is_double) { self.host = host_function(std::move(function), is_double); })
+        .def("set_host",
+             [](Executor& self, nb::object function, bool is_double) {
+                 self.host = PythonHost{std::make_shared<nb::object>(std::move(function)), is_double};
+             })
         .def(
             "set_update_rule",
             [](Executor& self, const std::string& kernel, const std::vector<bool>& decayed, double clip_value,

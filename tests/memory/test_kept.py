@@ -1,5 +1,7 @@
 """The session that a network keeps between two runs: reused, never seen in a result, given back."""
 
+import subprocess
+import sys
 import weakref
 
 import numpy as np
@@ -105,3 +107,17 @@ def test_what_is_large_or_failed_or_reads_a_file_is_not_kept(monkeypatch, tmp_pa
     with pytest.raises(of.DivergedError):
         net.fit(x, y, **options | {"optimizer": of.SGD(1e38)})
     assert session_of(net) is None
+
+
+def test_a_script_ends_quietly():
+    """Its loss is in the same globals as the network, which keeps a session that holds the loss."""
+    script = """
+import numpy as np, onefold as of
+def loss(y_true, y_pred, weight):
+    return weight * np.square(y_pred - y_true).sum(axis=1), 2 * weight[:, None] * (y_pred - y_true)
+net = of.Network([of.Dense(4, "relu"), of.Dense(1)], inputs=3)
+net.fit(np.ones((8, 3)), np.ones((8, 1)), loss=of.CustomLoss(loss), epochs=2, verbose=0)
+"""
+    command = [sys.executable, "-c", script]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stderr == ""
