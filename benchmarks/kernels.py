@@ -240,8 +240,16 @@ def storage(name, elements, rng, budget):
         return 8 * side * side / seconds(
             name, operands, budget, rows=0, end=side * side // PANEL
         ) / 1e9, "GB/s"
+    if name == "stream_weights":
+        side = int(np.sqrt(elements)) // PANEL * PANEL
+        operands = [(aligned((side, side), np.float32, rng), side, side) for _ in range(3)]
+        return 12 * side * side / seconds(
+            name, operands, budget, rows=0, end=side * side // PANEL
+        ) / 1e9, "GB/s"
     arrays = [aligned((1, elements), np.float32, rng) for _ in range(2 + STATES.get(name, 0))]
     operands = [(array, elements, elements) for array in arrays]
+    if name in STATES:
+        operands = [operands[0], *operands]  # updated where it is
     numbers = [1.0, 1.0, np.inf, 1e-6, 0.0, 0.9, 0.999, 1e-8, 1e-6, 1.0, 1.0]
     moved = 4 * (3 + 2 * STATES.get(name, 0))
     if name == "squared_norm":
@@ -279,7 +287,7 @@ def families():
             ),
             (product, PRODUCTS),
         ),
-        **dict.fromkeys([*STATES, "transpose", "squared_norm"], (storage, SIZES)),
+        **dict.fromkeys([*STATES, "transpose", "stream_weights", "squared_norm"], (storage, SIZES)),
         **dict.fromkeys(EMBEDDING, (embedding, EMBEDDINGS)),
         **dict.fromkeys(loss_kernels(), (loss, SHAPES)),
         **dict.fromkeys([*rowwise, *ARRAYS], (elementwise, SHAPES)),

@@ -32,7 +32,7 @@ using Order = nb::ndarray<const uint32_t, nb::ndim<1>, nb::c_contig, nb::device:
 static void run_kernel(const std::string& name, const std::string& dtype, const std::string& level,
                        const std::vector<nb::tuple>& operands, int64_t rows, int64_t first_row,
                        const std::vector<double>& numbers, uint64_t seed, uint32_t update, int64_t begin,
-                       int64_t end, int64_t panels, bool resume, int64_t repeat) {
+                       int64_t end, int64_t panels, bool resume, bool streamed, int64_t repeat) {
     if (operands.size() > size_t(kMaxOperands)) throw std::invalid_argument("too many operands");
     const FloatEnvironment environment;
     Call call;
@@ -52,6 +52,7 @@ static void run_kernel(const std::string& name, const std::string& dtype, const 
     call.end = end;
     call.panels = panels;
     call.resume = resume;
+    call.streamed = streamed;
     const Kernel kernel = find_kernel(kernel_table(level), name, dtype == "float64");
     for (int64_t i = 0; i < repeat; ++i) kernel(call);
 }
@@ -289,6 +290,15 @@ static void bind_executor(nb::module_& m) {
         .def_prop_ro("nbytes", &Executor::bytes)
         .def_prop_ro("threads", &Executor::threads)
         .def_rw("window_rows", &Executor::window_rows)
+        .def_prop_rw(
+            "mode",
+            [](const Executor& self) { return self.mode ? std::optional(int(*self.mode)) : std::nullopt; },
+            [](Executor& self, std::optional<int> mode) {
+                if (mode && (*mode < 0 || *mode > int(Mode::alone)))
+                    throw std::invalid_argument("no such mode");
+                self.mode = mode ? std::optional(Mode(*mode)) : std::nullopt;
+            },
+            nb::arg("mode").none())
         .def("set_host",
              [](Executor& self, nb::object function, bool is_double) {
                  self.host = PythonHost{std::make_shared<nb::object>(std::move(function)), is_double};
@@ -423,7 +433,7 @@ NB_MODULE(_core, m) {
     m.def("all_codes", &all_codes, "array"_a, "limits"_a);
     m.def("run_kernel", &run_kernel, "name"_a, "dtype"_a, "level"_a, "operands"_a, "rows"_a,
           "first_row"_a = 0, "numbers"_a = std::vector<double>{}, "seed"_a = 0, "update"_a = 0, "begin"_a = 0,
-          "end"_a = 0, "panels"_a = 1, "resume"_a = false, "repeat"_a = 1);
+          "end"_a = 0, "panels"_a = 1, "resume"_a = false, "streamed"_a = false, "repeat"_a = 1);
     bind_store(m);
     bind_executor(m);
 }

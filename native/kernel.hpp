@@ -39,6 +39,8 @@ struct Call {
     int64_t panels = 1;               // column kernels: the block reaches over so many panels
     const uint32_t* order = nullptr;  // gather kernels: rows of the source, or null for rows in order
     bool resume = false;              // column kernels: continue the chain in the output (else start at zero)
+    bool streamed = false;            // products and gather: outputs, at multiples of 64 bytes, go past the
+                                      // caches, because other cores read them next (no bit depends on it)
 };
 
 using Kernel = void (*)(const Call&);

@@ -65,6 +65,19 @@ ONEFOLD_INLINE void store(T* p, Vec<T> v) {
     memcpy(p, &v, sizeof v);
 }
 
+// To memory past the caches, at a multiple of the vector's length. Whoever lets others read what was stored
+// so has to call __builtin_ia32_sfence first.
+template <class T>
+ONEFOLD_INLINE void stream(T* p, Vec<T> v) {
+#if ONEFOLD_VECTOR_BYTES == 64
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(p), (__m512i)v);
+#elif ONEFOLD_VECTOR_BYTES == 32
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(p), (__m256i)v);
+#else
+    store(p, v);
+#endif
+}
+
 // 0, 1, 2, ...
 template <class T>
 ONEFOLD_INLINE IVec<T> lane_numbers() {

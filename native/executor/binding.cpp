@@ -22,6 +22,7 @@ constexpr int64_t kBlockRows = 96, kMostBlockRows = 192;
 void Executor::bind() {
     const KernelTable& table = kernel_table();
     transpose_ = find_kernel(table, "transpose", program_.is_double);
+    stream_weights_ = find_kernel(table, "stream_weights", program_.is_double);
     squared_norm_ = find_kernel(table, "squared_norm", program_.is_double);
     const auto& matrices = parameters_->matrices();
     for (size_t i = 0; i < matrices.size(); ++i) {
@@ -80,6 +81,7 @@ Executor::RowCall Executor::row_call(const Operation& operation, Kernel kernel, 
             made.moving[made.count++] = {
                 int(i), -1, static_cast<std::byte*>(made.call.operand[i].data),
                 program_.buffers[index].stride * program_.buffers[index].element_bytes};
+        if (i == 0) made.shared = made.count > 0 && made.moving[0].external < 0;
     }
     return made;
 }
@@ -148,15 +150,15 @@ void Executor::set_update_rule(UpdateRule rule, std::vector<std::shared_ptr<Stor
     update_ = find_kernel(kernel_table(), rule.kernel, program_.is_double);
     rule_ = std::move(rule);
     states_ = std::move(states);
-    if (states_.size() + 2 > size_t(kMaxOperands)) throw std::invalid_argument("too many optimizer states");
+    if (states_.size() + 3 > size_t(kMaxOperands)) throw std::invalid_argument("too many optimizer states");
     norm_blocks_ = Memory(std::isfinite(rule_.clip_norm) ? blocks_.size() * sizeof(double) : 0);
     update_calls_.clear();
     for (int worker = 0; worker < program_.threads; ++worker)
         for (size_t i = 0; i < parameters_->matrices().size(); ++i) {
             Call call;
-            call.operand[0].data = parameters_->at(int64_t(i));
-            call.operand[1].data = gradient_->at(int64_t(i));
-            for (size_t s = 0; s < states_.size(); ++s) call.operand[s + 2].data = states_[s]->at(int64_t(i));
+            call.operand[0].data = call.operand[1].data = parameters_->at(int64_t(i));
+            call.operand[2].data = gradient_->at(int64_t(i));
+            for (size_t s = 0; s < states_.size(); ++s) call.operand[s + 3].data = states_[s]->at(int64_t(i));
             update_calls_.push_back(call);
         }
 }
@@ -164,6 +166,7 @@ void Executor::set_update_rule(UpdateRule rule, std::vector<std::shared_ptr<Stor
 void Executor::set_data(const Data& data, bool continued) {
     data_ = data;
     most_threads_ = program_.threads;
+    streaming_ = false;
     window_.close();
     const int64_t row_bytes = data.inputs.stride * data.inputs.element_bytes;
     if (const auto file = row_file_of(data.inputs.data))

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <stdexcept>
 #include <utility>
@@ -16,6 +17,15 @@ namespace {
 constexpr double kOperationsPerThread = 1e6;
 constexpr double kOperationsPerElement = 20;  // of an update
 constexpr auto kPollEvery = std::chrono::milliseconds(50);
+// Panel rows that are updated before they go past the caches: 8 kB of float32.
+constexpr int64_t kFreshRows = 64;
+
+// Of a task that stores past the caches, at its end.
+void order_streamed_stores() {
+#if defined(__x86_64__)
+    __builtin_ia32_sfence();
+#endif
+}
 
 }  // namespace
 
@@ -66,13 +76,12 @@ int Executor::threads_for(double operations) const {
     return useful < 2 ? 1 : useful < most_threads_ ? int(useful) : most_threads_;
 }
 
-// Whether an update is so small that several threads may be slower than one, and large enough to have
-// several.
-bool Executor::may_choose_threads(int64_t rows) const {
+// Whether a batch of so many rows has work for several threads, and so little that one may be faster.
+Executor::Size Executor::size_of(int64_t rows) const {
     const double update = kOperationsPerElement * double(parameters_->elements());
-    if ((row_cost_ + column_cost_) * double(rows) + update > ThreadChoice::kMostOperations) return false;
     const double piece = double(std::min(rows, program_.micro_batch));
-    return threads_for(row_cost_ * piece) > 1 || threads_for(column_cost_ * piece + update) > 1;
+    return {threads_for(row_cost_ * piece) > 1 || threads_for(column_cost_ * piece + update) > 1,
+            (row_cost_ + column_cost_) * double(rows) + update <= ModeChoice::kMostOperationsAlone};
 }
 
 void Executor::poll_if_due() {
@@ -84,9 +93,11 @@ void Executor::poll_if_due() {
 }
 
 // The call for rows [row, row + rows) of the micro-batch that begins at `first` of the data.
-const Call& Executor::moved(RowCall& row_call, int64_t first, int64_t row, int64_t rows) const {
+const Call& Executor::moved(RowCall& row_call, int64_t first, int64_t row, int64_t rows,
+                            bool streamed) const {
     Call& call = row_call.call;
     call.rows = rows;
+    call.streamed = streamed && row_call.shared;
     call.first_row = batch_row_ + row;
     call.update = update_number_;
     call.order = data_.order ? data_.order + first + row : nullptr;
@@ -112,11 +123,14 @@ void Executor::row_stage(size_t stage, int64_t first, int64_t rows) {
     const int threads = threads_for(row_cost_ * double(rows));
     int64_t tiles = blocks_of(rows, program_.row_tile);
     tiles = std::min(rows, blocks_of(tiles, threads) * threads);
+    const bool streamed = streaming_ && threads > 1;
     ThreadPool::shared().run(threads, tiles, [&](int64_t tile, int worker) {
         const int64_t begin = rows * tile / tiles, end = rows * (tile + 1) / tiles;
         for (RowCall& row_call : row_calls(stage, worker))
             run_kernel(row_call.kernel ? row_call.kernel : externals_[row_call.gathered].kernel,
-                       moved(row_call, first, begin, end - begin), row_call.operation->kernel, worker);
+                       moved(row_call, first, begin, end - begin, streamed), row_call.operation->kernel,
+                       worker);
+        if (streamed) order_streamed_stores();
     });
 }
 
@@ -124,6 +138,7 @@ void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
     auto& tasks = column_tasks_[stage];
     const double update = fuse ? kOperationsPerElement * double(parameters_->elements()) : 0;
     const int threads = threads_for(column_cost_ * double(rows) + update);
+    const bool streamed = streaming_ && threads > 1;
     ThreadPool::shared().run(threads, int64_t(tasks.size()), [&](int64_t number, int worker) {
         Task& task = tasks[size_t(number)];
         Call& call = task.call;
@@ -134,7 +149,8 @@ void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
         const int parameter = task.operation->operands[0].index;
         const int64_t height = parameters_->matrices()[size_t(parameter)].rows;
         for (int64_t p = 0; p < call.panels; ++p)
-            update_block(parameter, call.begin + p * height, call.end + p * height, worker);
+            update_block(parameter, call.begin + p * height, call.end + p * height, worker, streamed);
+        if (streamed) order_streamed_stores();
     });
 }
 
@@ -218,7 +234,7 @@ double Executor::reciprocal() const {
     return batch_.weight > 0 ? rule_.scale / batch_.weight : 0;
 }
 
-void Executor::update_block(int parameter, int64_t begin, int64_t end, int worker) {
+void Executor::update_block(int parameter, int64_t begin, int64_t end, int worker, bool streamed) {
     const Matrix& matrix = parameters_->matrices()[size_t(parameter)];
     Call& call = update_calls_[size_t(worker) * parameters_->matrices().size() + size_t(parameter)];
     call.numbers = update_numbers_[rule_.decayed[size_t(parameter)] ? 1 : 0].data();
@@ -229,9 +245,39 @@ void Executor::update_block(int parameter, int64_t begin, int64_t end, int worke
         call.begin = from * kPanel;
         call.end = to * kPanel;
         call.rows = from == last ? matrix.columns - (matrix.panels() - 1) * kPanel : kPanel;
-        run_kernel(update_, call, rule_.kernel, worker);
+        if (streamed)
+            stream_update(parameter, call, from, to, worker);
+        else
+            run_kernel(update_, call, rule_.kernel, worker);
     }
-    transpose_block(parameter, begin, end, worker);
+    if (!streamed) transpose_block(parameter, begin, end, worker);
+}
+
+// The update of panel rows [begin, end) is made here, and then goes past the caches to the parameter and to
+// its transposed copy.
+void Executor::stream_update(int parameter, const Call& call, int64_t begin, int64_t end, int worker) {
+    alignas(64) std::byte fresh[kFreshRows * kPanel * int64_t(sizeof(double))];
+    if (call.rows < kPanel) std::memset(fresh, 0, sizeof fresh);
+    const int64_t height = parameters_->matrices()[size_t(parameter)].rows;
+    const int64_t row_bytes = kPanel * (program_.is_double ? 8 : 4);
+    Call streaming;
+    streaming.operand[0] = operand_of({Place::transposed, parameter}, 0);
+    streaming.operand[1] = operand_of({Place::parameter, parameter}, 0);
+    streaming.operand[2].data = fresh;
+    for (int64_t to; begin < end; begin = to) {
+        to = std::min(end, begin + kFreshRows - begin % height % kPanel);  // whole squares of the copy
+        Call part = call;
+        for (size_t i = 1; i < states_.size() + 3; ++i)
+            part.operand[i].data = static_cast<std::byte*>(call.operand[i].data) + begin * row_bytes;
+        part.operand[0].data = fresh;
+        part.begin = 0;
+        part.end = (to - begin) * kPanel;
+        run_kernel(update_, part, rule_.kernel, worker);
+        streaming.begin = begin;
+        streaming.end = to;
+        static const std::string name = "stream_weights";
+        run_kernel(stream_weights_, streaming, name, worker);
+    }
 }
 
 void Executor::transpose_block(int parameter, int64_t begin, int64_t end, int worker) {
@@ -288,11 +334,13 @@ bool Executor::update_stage(const double* scalars, int64_t scalar_count) {
         if (norm > rule_.clip_norm) factor = rule_.clip_norm / norm;
     }
     prepare_update(scalars, scalar_count, factor);
-    ThreadPool::shared().run(threads_for(kOperationsPerElement * double(parameters_->elements())),
-                             int64_t(blocks_.size()), [&](int64_t number, int worker) {
-                                 const Block& block = blocks_[size_t(number)];
-                                 update_block(block.parameter, block.begin, block.end, worker);
-                             });
+    const int threads = threads_for(kOperationsPerElement * double(parameters_->elements()));
+    const bool streamed = streaming_ && threads > 1;
+    ThreadPool::shared().run(threads, int64_t(blocks_.size()), [&](int64_t number, int worker) {
+        const Block& block = blocks_[size_t(number)];
+        update_block(block.parameter, block.begin, block.end, worker, streamed);
+        if (streamed) order_streamed_stores();
+    });
     return true;
 }
 
@@ -306,7 +354,8 @@ Executor::Result Executor::train(const Data& data, const Updates& updates, Total
     const auto start = std::chrono::steady_clock::now();
     const bool fuse = !std::isfinite(rule_.clip_norm);
     set_data(data, true);
-    const bool choosing = may_choose_threads(updates.batch_size);
+    const Size size = size_of(updates.batch_size);
+    const bool choosing = size.shared && !mode;
     if (updates.first_batch == 0) window_.reorder();
     Result result;
     stop_ = false;
@@ -318,7 +367,9 @@ Executor::Result Executor::train(const Data& data, const Updates& updates, Total
         double* record = updates.record ? updates.record + result.updates * updates.record_count : nullptr;
         if (record && updates.record_count > 2) record[2] = weight_squares();
         begin_batch(updates.first_update + uint32_t(result.updates));
-        if (choosing) most_threads_ = choice_.alone() ? 1 : program_.threads;
+        const Mode running = mode ? *mode : choosing ? choice_.next(size.small) : Mode::cached;
+        most_threads_ = running == Mode::alone ? 1 : program_.threads;
+        streaming_ = running == Mode::streamed;
         const auto began = choosing ? std::chrono::steady_clock::now() : start;
         try {
             if (!micro_batches(first, rows, fuse ? scalars : nullptr, updates.scalar_count)) {

@@ -17,14 +17,15 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "executor/dispatch.hpp"
 #include "executor/memory.hpp"
+#include "executor/mode_choice.hpp"
 #include "executor/program.hpp"
 #include "executor/row_window.hpp"
 #include "executor/store.hpp"
-#include "executor/thread_choice.hpp"
 #include "executor/thread_pool.hpp"
 
 namespace onefold {
@@ -72,6 +73,8 @@ public:
 
     Poll poll;  // called every 50 ms or so, between micro-batches
     Host host;  // runs host stages
+    // How updates run; else as is fastest.
+    std::optional<Mode> mode;
     // Inputs that are in a file are read so many rows at a time, at least a micro-batch.
     int64_t window_rows = 0;
 
@@ -151,11 +154,15 @@ private:
         int gathered;
         Call call;
         Moving moving[kMaxOperands] = {};
-        int count = 0;  // of what moves
+        int count = 0;        // of what moves
+        bool shared = false;  // whether other threads read what it writes
     };
     struct Block {
         int parameter;
         int64_t begin, end;
+    };
+    struct Size {
+        bool shared, small;
     };
 
     void run_kernel(Kernel kernel, const Call& call, const std::string& name, int worker);
@@ -172,9 +179,9 @@ private:
     std::vector<RowCall>& row_calls(size_t stage, int worker) {
         return row_calls_[stage * size_t(program_.threads) + size_t(worker)];
     }
-    const Call& moved(RowCall& row_call, int64_t first, int64_t row, int64_t rows) const;
+    const Call& moved(RowCall& row_call, int64_t first, int64_t row, int64_t rows, bool streamed) const;
     int threads_for(double operations) const;
-    bool may_choose_threads(int64_t rows) const;
+    Size size_of(int64_t rows) const;
     void poll_if_due();
 
     void begin_batch(uint32_t update);
@@ -188,7 +195,8 @@ private:
     double sum_of_squares(const Store& store, double factor, bool decayed_alone);
     void prepare_update(const double* scalars, int64_t scalar_count, double factor);
     bool update_stage(const double* scalars, int64_t scalar_count);
-    void update_block(int parameter, int64_t begin, int64_t end, int worker);
+    void update_block(int parameter, int64_t begin, int64_t end, int worker, bool streamed);
+    void stream_update(int parameter, const Call& call, int64_t begin, int64_t end, int worker);
     void transpose_block(int parameter, int64_t begin, int64_t end, int worker);
     void refresh_transposed();
     void updated();
@@ -209,7 +217,7 @@ private:
     std::vector<std::vector<Task>> column_tasks_;       // of every stage
     std::vector<Call> update_calls_, transpose_calls_;  // of every thread and parameter
     std::vector<Block> blocks_;                         // of the update
-    Kernel transpose_ = nullptr, squared_norm_ = nullptr, update_ = nullptr;
+    Kernel transpose_ = nullptr, stream_weights_ = nullptr, squared_norm_ = nullptr, update_ = nullptr;
     double row_cost_ = 0, column_cost_ = 0;               // operations for each row
     std::vector<std::map<std::string, double>> seconds_;  // of every thread; empty: no profiling
 
@@ -229,8 +237,9 @@ private:
     std::atomic<bool> stop_{false};
     std::exception_ptr pending_;
     std::chrono::steady_clock::time_point last_poll_;
-    ThreadChoice choice_;
-    int most_threads_ = 1;  // of the update that runs, or of what else does
+    ModeChoice choice_;
+    int most_threads_ = 1;    // of the update that runs, or of what else does
+    bool streaming_ = false;  // whether threads hand each other what they write past the caches
 };
 
 }  // namespace onefold

@@ -72,7 +72,8 @@ ONEFOLD_INLINE void gather_rows(const Call& call) {
                 const From* from = source + first;
                 if constexpr (same) {
                     int64_t c = 0;
-                    for (; c + lanes<To> <= columns; c += lanes<To>) store(to + c, load(from + c));
+                    for (; c + lanes<To> <= columns; c += lanes<To>)
+                        call.streamed ? stream(to + c, load(from + c)) : store(to + c, load(from + c));
                     if (c < columns) store(to + c, load_part(from + c, columns - c));
                 } else {
                     for (int64_t c = 0; c < columns; ++c) to[c] = To(from[c]);

@@ -143,6 +143,7 @@ template <class T>
             t.count = k1 - k0;
             t.start = block > 0 ? Start::output : b.data ? Start::bias : Start::zero;
             t.finish = block + 1 < blocks ? Finish::plain : finish;
+            t.streamed = call.streamed && block + 1 == blocks;
             if (t.finish == Finish::gated) {
                 t.gate = row_of<const T>(y, 0) + p * kPanel;
                 t.gate_row = y.stride;
@@ -326,8 +327,8 @@ static void bias_gradient(const Call& call) {
 }
 
 // A square of 32 by 32 between panels, in squares of one vector turned in registers.
-template <class T>
-static void transpose_square(T* to, const T* from) {
+template <class T, bool Streamed>
+ONEFOLD_INLINE void transpose_square(T* to, const T* from) {
     for (int j = 0; j < kPanel; j += lanes<T>)
         for (int i = 0; i < kPanel; i += lanes<T>) {
             Vec<T> row[lanes<T>];
@@ -335,13 +336,16 @@ static void transpose_square(T* to, const T* from) {
             for (int r = 0; r < lanes<T>; ++r) row[r] = load(from + (i + r) * kPanel + j);
             turn<T>(row);
 #pragma GCC unroll 16
-            for (int r = 0; r < lanes<T>; ++r) store(to + (j + r) * kPanel + i, row[r]);
+            for (int r = 0; r < lanes<T>; ++r) {
+                T* there = to + (j + r) * kPanel + i;
+                Streamed ? stream(there, row[r]) : store(there, row[r]);
+            }
         }
 }
 
-// Wt = W transposed, for panel rows [begin, end) of W (in, out): Wt is (out, in) in panels.
-template <class T>
-static void transpose(const Call& call) {
+// The panel rows [begin, end) of W, which stand at `from`, to where Wt has them.
+template <class T, bool Streamed>
+ONEFOLD_INLINE void transpose_rows(const Call& call, const T* from) {
     const auto& [Wt, W] = reinterpret_cast<const Operand(&)[2]>(call.operand);
     const int64_t in = W.stride, out = W.width;
     for (int64_t first = call.begin; first < call.end;) {
@@ -350,21 +354,37 @@ static void transpose(const Call& call) {
         if (count > in - i0) count = in - i0;
         if (count > call.end - first) count = call.end - first;
         const int64_t width = panel_width(out, p * kPanel);
-        const T* from = static_cast<const T*>(W.data) + first * kPanel;
         T* to = static_cast<T*>(Wt.data) + (i0 / kPanel * out + p * kPanel) * kPanel + i0 % kPanel;
         if (count == kPanel && width == kPanel)
-            transpose_square(to, from);
+            transpose_square<T, Streamed>(to, from);
         else
             for (int64_t j = 0; j < width; ++j)
                 for (int64_t i = 0; i < count; ++i) to[j * kPanel + i] = from[i * kPanel + j];
         first += count;
+        from += count * kPanel;
     }
+}
+
+// Wt = W transposed, for panel rows [begin, end) of W (in, out): Wt is (out, in) in panels.
+template <class T>
+static void transpose(const Call& call) {
+    transpose_rows<T, false>(call, data<const T>(call, 1) + call.begin * kPanel);
+}
+
+// Operands: Wt (may be absent), W, and panel rows [begin, end) of W as they shall be. They go past the caches
+// to both: other cores, which have read what was there, read it next.
+template <class T>
+static void stream_weights(const Call& call) {
+    const T* fresh = data<const T>(call, 2);
+    T* to = data<T>(call, 1) + call.begin * kPanel;
+    for (int64_t i = 0; i < (call.end - call.begin) * kPanel; i += lanes<T>) stream(to + i, load(fresh + i));
+    if (data<T>(call, 0) != nullptr) transpose_rows<T, true>(call, fresh);
 }
 
 // clang-format off
 #define ONEFOLD_LINEAR_KERNELS(X) \
     X(linear_forward) X(linear_forward_relu) X(linear_backward) X(linear_backward_relu) \
-    X(weight_gradient) X(bias_gradient) X(transpose)
+    X(weight_gradient) X(bias_gradient) X(transpose) X(stream_weights)
 // clang-format on
 
 }  // namespace onefold::ONEFOLD_LEVEL

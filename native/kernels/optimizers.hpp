@@ -1,8 +1,8 @@
 // Optimizers: one update of a block of a parameter from its summed gradient.
 //
-// Operands: 0 parameter, 1 gradient (the sum G, not yet divided), 2.. states; elements [begin, end) of
-// contiguous storage, a multiple of 32. Updates the parameter and the states in place. call.rows says how
-// many columns of each panel row are in use (0: all); the others may be left alone.
+// Operands: 0 updated parameter (may be the parameter), 1 parameter, 2 gradient (the sum G, not yet divided),
+// 3.. states, which are updated in place; elements [begin, end) of contiguous storage, a multiple of 32.
+// call.rows says how many columns of each panel row are in use (0: all); the others may be left alone.
 // Numbers: 0 reciprocal of the weights' sum, 1 factor of the clipped norm, 2 clip value (infinity: none),
 // 3 learning rate, 4 weight decay, 5.. the optimizer's own, worked out in float64 for this update.
 // The gradient is g = clamp((G * n0) * n1, -n2, n2), and weight decay, where it is not decoupled, adds
@@ -51,10 +51,11 @@ ONEFOLD_INLINE Vec<T> settled(Vec<T> x) {
 // Without clipping the factor is 1 and the limits are infinite: leaving them out changes no bit.
 template <class T, int States, bool Clipped, class Scalars, class F>
 ONEFOLD_INLINE void for_vectors(const Call& call, const Scalars& scalars, F f) {
-    T* const parameter = data<T>(call, 0);
-    const T* const gradient = data<const T>(call, 1);
+    T* const updated = data<T>(call, 0);
+    const T* const parameter = data<const T>(call, 1);
+    const T* const gradient = data<const T>(call, 2);
     T* state[4] = {};
-    for (int s = 0; s < States; ++s) state[s] = data<T>(call, 2 + s);
+    for (int s = 0; s < States; ++s) state[s] = data<T>(call, 3 + s);
     const int64_t end = call.end;
     const int64_t used = call.rows > 0 ? call.rows : kPanel;
     for (int64_t row = call.begin; row < end; row += kPanel)
@@ -65,7 +66,7 @@ ONEFOLD_INLINE void for_vectors(const Call& call, const Scalars& scalars, F f) {
             Vec<T> v = States > 1 ? load(state[1] + i) : Vec<T>{};
             Vec<T> u = States > 2 ? load(state[2] + i) : Vec<T>{};
             f(scalars, p, g, m, v, u);
-            store(parameter + i, p);
+            store(updated + i, p);
             if (States > 0) store(state[0] + i, settled<T>(m));
             if (States > 1) store(state[1] + i, settled<T>(v));
             if (States > 2) store(state[2] + i, settled<T>(u));

@@ -45,6 +45,7 @@ struct Tile {
     Finish finish;  // forward
     const T* gate;
     int64_t gate_row;
+    bool streamed = false;  // forward
 };
 
 // Where A's numbers stand. Forward: rows are so and so far apart, or 32 in panels, where every address is
@@ -132,6 +133,13 @@ template <class T, int R, int C, Layout A>
             for (int v = 0; v < C; ++v)
                 sum[r][v] =
                     select(load(t.gate + r * t.gate_row + v * lanes<T>) > zero<T>(), sum[r][v], zero<T>());
+    if (A != Layout::columns && t.streamed) {
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+            for (int v = 0; v < C; ++v) stream(c + r * t.c_row + v * lanes<T>, sum[r][v]);
+        return;
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8

@@ -28,6 +28,7 @@ def run_kernel(
     end: int = 0,
     panels: int = 1,
     resume: bool = False,
+    streamed: bool = False,
     repeat: int = 1,
 ) -> None: ...
 
@@ -65,6 +66,7 @@ class Executor:
     nbytes: int
     threads: int
     window_rows: int
+    mode: int | None
     def set_host(
         self, function: Callable[[int, int, list[Any]], None], is_double: bool
     ) -> None: ...

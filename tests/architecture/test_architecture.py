@@ -126,6 +126,7 @@ def test_every_kernel_has_a_user_and_a_reference():
         "gather_uint8",
         "transpose",
         "squared_norm",
+        "stream_weights",
         "within",
         "are_codes",
     }

@@ -11,6 +11,7 @@ import onefold as of
 from onefold import _core
 from onefold.nn.activations import ACTIVATIONS
 from onefold.optim import OPTIMIZERS, Cosine, get
+from onefold.train.session import Session
 
 LEVELS = _core.levels()
 
@@ -43,6 +44,37 @@ def test_micro_batch_and_threads_cannot_be_seen(small, make_net, dtype, clip, we
         assert run(micro_batch=micro_batch) == whole
     for threads in (1, 2, 3, 7):
         assert run(threads=threads, micro_batch=33) == whole
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("hidden", [["relu", "relu"], ["tanh", "gelu"]])
+def test_how_threads_work_together_cannot_be_seen(dtype, hidden, monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(700, 70)), rng.integers(0, 5, 700)
+    make = Session.__init__
+
+    def run(mode, threads, **options):
+        def make_so(self, *given, **named):
+            make(self, *given, **named)
+            self.executor.mode = mode
+            sessions.append(self)
+
+        sessions = []
+        monkeypatch.setattr(Session, "__init__", make_so)
+        layers = [of.Dense(100, hidden[0]), of.Dropout(0.1), of.Dense(75, hidden[1]), of.Dense(5)]
+        net = of.Network(layers, inputs=70, dtype=dtype, seed=3)
+        options = {"loss": "cross_entropy", "optimizer": of.Adam(0.01), "epochs": 2, **options}
+        net.fit(x, y, batch_size=300, threads=threads, verbose=0, **options)
+        assert sessions[0].executor.mode == mode
+        return net.fingerprint()
+
+    whole = run(None, 1)
+    for level in LEVELS:
+        monkeypatch.setenv("ONEFOLD_ISA", level)
+        for mode in (0, 1, 2):  # past the caches: 1
+            assert run(mode, 2) == whole
+            assert run(mode, 3, micro_batch=130) == whole
+    assert run(1, 2, optimizer=of.Adam(0.01, clip_global_norm=1e6)) == whole
 
 
 @pytest.mark.parametrize("memory", ["70kB", "100 kB", "10MiB", 10**9])

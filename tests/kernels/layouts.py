@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from onefold import _core
@@ -11,6 +13,14 @@ PANEL = _core.PANEL
 LAYOUTS = ("rows", "panels")
 #: Every instruction set of this machine with every layout of rows.
 WAYS = [(level, layout) for level in _core.levels() for layout in LAYOUTS]
+
+
+def aligned(shape, dtype):
+    """An array that begins at a multiple of 64 bytes."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.empty(size + 64, np.uint8)
+    offset = -raw.ctypes.data % 64
+    return raw[offset : offset + size].view(dtype).reshape(shape)
 
 
 class Rows:
@@ -24,7 +34,8 @@ class Rows:
         self.room = -(-width // 16) * 16
         panels = -(-width // PANEL)
         shape = (rows + 1, self.room + 16) if layout == "rows" else (panels, rows + 1, PANEL)
-        self.memory = np.full(shape, GUARD, dtype)
+        self.memory = aligned(shape, dtype)
+        self.memory[...] = GUARD
         if values is not None:
             for c in range(width):
                 self._column(c)[:rows] = values[:, c]

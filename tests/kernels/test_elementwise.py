@@ -347,9 +347,14 @@ def test_gather_scatter_and_add(dtype, width):
             array = source.astype(name)
             x = Rows(40, width, dtype, layout)
             operands = [x.operand, (array, width + 3, width)]
-            _core.run_kernel(f"gather_{name}", np.dtype(dtype).name, level, operands, 40)
-            x.check()
-            np.testing.assert_array_equal(x.values(), source[:, :width])
+            for streamed in (False, True):
+                x.memory[x.memory != GUARD] = 0
+                gather = f"gather_{name}"
+                _core.run_kernel(
+                    gather, np.dtype(dtype).name, level, operands, 40, streamed=streamed
+                )
+                x.check()
+                np.testing.assert_array_equal(x.values(), source[:, :width])
         total, out = Rows(40, width, dtype, layout), np.full((41, width), GUARD, dtype)
         _core.run_kernel(
             "add", np.dtype(dtype).name, level, [total.operand, x.operand, x.operand], 40
@@ -398,12 +403,13 @@ def test_within_sees_every_element(level, dtype, shape):
 def test_faded_states_are_zero_and_unused_columns_are_left_alone(level, dtype):
     least = np.finfo(dtype).smallest_normal
     arrays = [np.full((1, 64), value, dtype) for value in (1.0, 0.0, least * 1.05, least * 0.5)]
+    arrays = [arrays[0], *arrays]  # updated where it is
     arrays[0][0, 32 + 16 :] = GUARD
     numbers = [1.0, 1.0, np.inf, 1e-3, 0.0, 0.9, 0.999, 1e-8, 1e-3, 1.0]
     operands = [(array, 64, 64) for array in arrays]
     name = np.dtype(dtype).name
     _core.run_kernel("adam_update", name, level, operands, 0, 0, numbers, 0, 0, 0, 32)
-    _, _, m, v = arrays
+    _, _, _, m, v = arrays
     assert (m[0, :32] == 0).all(), "0.9 * 1.05 of the least normal number is below it"
     assert (v[0, :32] == 0).all()
     assert (m[0, 32:] == dtype(least * 1.05)).all(), "the second row was not asked for"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from layouts import GUARD, PANEL, WAYS, Rows, panels, unpanels
+from layouts import GUARD, PANEL, WAYS, Rows, aligned, panels, unpanels
 
 from onefold import _core
 
@@ -19,7 +19,7 @@ def chain(start, a, b):
     return c
 
 
-def forward(way, x, weight, bias):
+def forward(way, x, weight, bias, streamed=False):
     level, layout = way
     rows, inputs = x.shape
     columns = weight.shape[1]
@@ -31,7 +31,7 @@ def forward(way, x, weight, bias):
         (panels(weight), inputs, columns),
         (padded, 1, columns),
     ]
-    _core.run_kernel("linear_forward", str(x.dtype), level, operands, rows)
+    _core.run_kernel("linear_forward", str(x.dtype), level, operands, rows, streamed=streamed)
     z.check()
     return z.values()
 
@@ -64,7 +64,9 @@ def test_forward(rows, inputs, columns, dtype, biased):
     x = rng.normal(size=(rows, inputs)).astype(dtype)
     weight = rng.normal(size=(inputs, columns)).astype(dtype)
     bias = rng.normal(size=columns).astype(dtype) if biased else None
-    results = [forward(way, x, weight, bias) for way in WAYS]
+    results = [
+        forward(way, x, weight, bias, streamed) for way in WAYS for streamed in (False, True)
+    ]
     for other in results[1:]:
         np.testing.assert_array_equal(results[0], other)
     truth = x.astype(float) @ weight.astype(float) + (0 if bias is None else bias.astype(float))
@@ -98,12 +100,15 @@ def test_a_product_that_ends_with_relu_is_the_product_and_then_relu(rows, inputs
             ("linear_backward", "relu_backward", [z, x_rows, matrix, (None, 0, 0)], [gate]),
         ):
             name = np.dtype(dtype).name
-            _core.run_kernel(f"{product}_relu", name, level, [*operands, *ends], rows)
-            found.append(buffers[0].values())
-            buffers[0].check()
             _core.run_kernel(product, name, level, operands, rows)
             _core.run_kernel(activation, name, level, [z, z, *ends], rows)
-            np.testing.assert_array_equal(found[-1], buffers[0].values())
+            found.append(buffers[0].values())
+            for streamed in (False, True):
+                buffers[0].memory[buffers[0].memory != GUARD] = 0
+                both = f"{product}_relu"
+                _core.run_kernel(both, name, level, [*operands, *ends], rows, streamed=streamed)
+                buffers[0].check()
+                np.testing.assert_array_equal(found[-1], buffers[0].values())
         if rows > 2:
             assert np.isnan(found[0][rows // 2]).all()
             assert (found[0][0] >= 0).all()
@@ -209,3 +214,30 @@ def test_transpose(inputs, columns):
         operands = [(turned, columns, inputs), (panels(weight), inputs, columns)]
         _core.run_kernel("transpose", "float32", LEVELS[0], operands, 0, begin=begin, end=end)
     np.testing.assert_array_equal(unpanels(turned, inputs), weight.T)
+
+
+@pytest.mark.parametrize(("inputs", "columns"), [(1, 1), (33, 31), (64, 32), (70, 100)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("turn", [True, False])
+def test_weights_that_go_past_the_caches(inputs, columns, dtype, turn):
+    weight = np.arange(1, inputs * columns + 1, dtype=dtype).reshape(inputs, columns)
+    fresh = panels(weight)
+    total, name = fresh.shape[0] * inputs, np.dtype(dtype).name
+    rows = fresh.reshape(total, PANEL)
+    for level in LEVELS:
+        stored, turned = (
+            aligned((-(-b // PANEL), a, PANEL), dtype) for a, b in (weight.shape, weight.T.shape)
+        )
+        stored[:], turned[:] = GUARD, 0
+        for begin, end in ((0, total // 2), (total // 2, total)):
+            part = aligned((max(1, end - begin), PANEL), dtype)
+            part[: end - begin] = rows[begin:end]
+            operands = [
+                (turned if turn else None, columns, inputs),
+                (stored, inputs, columns),
+                (part, inputs, columns),
+            ]
+            _core.run_kernel("stream_weights", name, level, operands, 0, begin=begin, end=end)
+        np.testing.assert_array_equal(stored, fresh)
+        if turn:
+            np.testing.assert_array_equal(unpanels(turned, inputs), weight.T)

@@ -67,24 +67,28 @@ void test_tasks_stay_with_their_thread() {
 }
 
 // Whatever is faster is taken nearly always, and what has changed is found out.
-void test_thread_choice() {
-    ThreadChoice choice;
-    CHECK(!choice.alone());
-    // Seconds of all updates, by those of one with all threads and with one.
-    auto updates = [&](double together, double alone) {
+void test_mode_choice() {
+    ModeChoice choice;
+    CHECK(choice.next(true) == Mode::cached);
+    // Mean seconds of updates, by those of one in each mode.
+    auto updates = [&](int count, std::vector<double> of_mode) {
         double all = 0;
-        for (int update = 0; update < 40000; ++update) {
-            const double seconds = choice.alone() ? alone : together;
+        for (int update = 0; update < count; ++update) {
+            const double seconds = of_mode[size_t(choice.next(of_mode.size() == 3))];
             all += seconds;
             // Now and then the system does something else.
             choice.record(update % 7 == 3 ? 20 * seconds : seconds);
         }
-        return all / 40000;
+        return all / count;
     };
-    CHECK(updates(60e-6, 30e-6) < 1.03 * 30e-6);
-    CHECK(choice.alone());
-    CHECK(updates(30e-6, 60e-6) < 1.4 * 30e-6);  // at the latest when it is tried next
-    CHECK(updates(30e-6, 60e-6) < 1.01 * 30e-6);
+    CHECK(updates(40000, {60e-6, 50e-6, 30e-6}) < 1.06 * 30e-6);
+    CHECK(choice.next(true) == Mode::alone);
+    CHECK(updates(40000, {30e-6, 40e-6, 60e-6}) < 1.4 * 30e-6);  // at the latest when it is tried next
+    CHECK(updates(40000, {30e-6, 40e-6, 60e-6}) < 1.02 * 30e-6);
+    CHECK(choice.next(true) == Mode::cached);
+    // Long updates are tried less often, each mode with one of them.
+    CHECK(updates(1000, {0.2, 0.1}) < 1.05 * 0.1);
+    CHECK(choice.next(false) == Mode::streamed);
 }
 
 // A file that is mapped anew is read where it is mapped now.
@@ -173,7 +177,8 @@ std::vector<float> numbers(int64_t count, uint32_t seed) {
     return out;
 }
 
-std::vector<float> train(int64_t micro_batch, int64_t row_tile, int threads, double clip_norm, bool by_hand) {
+std::vector<float> train(int64_t micro_batch, int64_t row_tile, int threads, double clip_norm, bool by_hand,
+                         Mode mode = Mode::cached) {
     const std::vector<std::pair<int64_t, int64_t>> shapes{{kEmbedded, kOut}, {1, kOut}, {kCategories, kSize}};
     auto parameters = std::make_shared<Store>(shapes, false), gradient = std::make_shared<Store>(shapes, false);
     auto m = std::make_shared<Store>(shapes, false), v = std::make_shared<Store>(shapes, false);
@@ -183,6 +188,7 @@ std::vector<float> train(int64_t micro_batch, int64_t row_tile, int threads, dou
     Executor executor(regression(micro_batch, row_tile, threads), parameters, gradient, 7);
     executor.set_update_rule({"adam_update", {true, false, true}, std::numeric_limits<double>::infinity(), clip_norm},
                              {m, v});
+    executor.mode = mode;
     auto x = numbers(kRows * kIn, 1);
     const auto y = numbers(kRows * kOut, 2);
     for (int64_t r = 0; r < kRows; ++r) x[size_t(r * kIn + kIn - 1)] = float(r * r % kCategories);
@@ -224,9 +230,12 @@ void test_any_cut() {
         const auto whole = train(kRows, 48, 1, clip_norm, false);
         CHECK(whole != numbers(int64_t(whole.size()), 3));
         for (const int64_t micro_batch : {int64_t(1), int64_t(7), int64_t(100), kRows})
-            for (const int threads : {1, 2, 5})
+            for (const int threads : {1, 2, 5}) {
                 for (const bool by_hand : {false, true})
                     CHECK(train(micro_batch, 1 + micro_batch / 3, threads, clip_norm, by_hand) == whole);
+                for (const Mode mode : {Mode::streamed, Mode::alone})
+                    CHECK(train(micro_batch, 1 + micro_batch / 3, threads, clip_norm, false, mode) == whole);
+            }
     }
 }
 
@@ -234,9 +243,11 @@ void test_every_level() {
     std::vector<float> first;
     for (const KernelTable& level : available_levels()) {
         setenv("ONEFOLD_ISA", level.level, 1);
-        const auto found = train(50, 12, 2, 0.01, false);
-        if (first.empty()) first = found;
-        CHECK(found == first);
+        for (const Mode mode : {Mode::cached, Mode::streamed}) {
+            const auto found = train(50, 12, 2, 0.01, false, mode);
+            if (first.empty()) first = found;
+            CHECK(found == first);
+        }
     }
     unsetenv("ONEFOLD_ISA");
 }
@@ -246,7 +257,7 @@ void test_every_level() {
 int main() {
     test_thread_pool();
     test_tasks_stay_with_their_thread();
-    test_thread_choice();
+    test_mode_choice();
     test_file_is_mapped_anew();
     test_any_cut();
     test_every_level();
