@@ -219,10 +219,13 @@ ONEFOLD_INLINE __m512 square_root(__m512 x, __m512 estimate) {
     const __m512 rest = _mm512_fnmadd_ps(better, better, x);
     return _mm512_fmadd_ps(rest, _mm512_fmadd_ps(reciprocal, error, reciprocal), better);
 }
-// The instruction keeps the divider busy, which an optimizer's step needs for its quotient too; it is left
-// for vectors with a value below 2^-96 that is not zero, an infinity, a NaN or a negative value.
+// The instruction keeps the divider busy, which an optimizer's step needs for its quotient too, and
+// processors have dividers of very different speed: choose_roots() says which way is faster here. It is
+// always left for vectors with a value below 2^-96 that is not zero, an infinity, a NaN or a negative value.
+inline bool roots_from_products = false;
 ONEFOLD_INLINE Vf sqrt(Vf a) {
     const __m512 x = (__m512)a;
+    if (!roots_from_products) return (Vf)_mm512_sqrt_ps(x);
     const __mmask16 some = _mm512_cmp_ps_mask(x, __m512{}, _CMP_NEQ_UQ);
     const __m512i above = _mm512_sub_epi32((__m512i)x, _mm512_set1_epi32((127 - 96) << 23));
     const __m512i range = _mm512_set1_epi32((96 + 128) << 23);
@@ -232,6 +235,9 @@ ONEFOLD_INLINE Vf sqrt(Vf a) {
 }
 ONEFOLD_INLINE Vd sqrt(Vd a) {
     return (Vd)_mm512_sqrt_pd((__m512d)a);
+}
+ONEFOLD_INLINE uint64_t clock_ticks() {
+    return __rdtsc();
 }
 #elif ONEFOLD_VECTOR_BYTES == 32
 ONEFOLD_INLINE Vf fma(Vf a, Vf b, Vf c) {

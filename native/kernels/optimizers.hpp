@@ -184,6 +184,33 @@ static void squared_norm(const Call& call) {
     *data<double>(call, 0) = lane[0];
 }
 
+// Tries a step of Adam with both kinds of square roots, some microseconds. Cycles for 16 elements with the
+// instruction and with products: on a Zen 4 core 17 and 27, on an Emerald Rapids core 32 and 23.
+#if ONEFOLD_VECTOR_BYTES == 64
+static void choose_roots() {
+    alignas(64) float arrays[4][512] = {};
+    for (auto& array : arrays)
+        for (float& value : array) value = 1;
+    const double numbers[] = {1, 1, std::numeric_limits<double>::infinity(), 0, 0, 0.9, 0.999, 1e-8, 0, 1};
+    Call call;
+    call.operand[0].data = arrays[0];
+    for (int i = 0; i < 4; ++i) call.operand[i + 1].data = arrays[i];
+    call.numbers = numbers;
+    call.end = 512;
+    uint64_t least[2] = {~uint64_t(0), ~uint64_t(0)};
+    for (int i = 0; i < 16; ++i) {
+        roots_from_products = i % 2 == 1;
+        const uint64_t start = clock_ticks();
+        adam_update<float>(call);
+        const uint64_t spent = clock_ticks() - start;
+        if (spent < least[i % 2]) least[i % 2] = spent;
+    }
+    roots_from_products = least[1] < least[0];
+}
+#else
+static void choose_roots() {}
+#endif
+
 // clang-format off
 #define ONEFOLD_OPTIMIZER_KERNELS(X) \
     X(sgd_update) X(sgd_momentum_update) X(sgd_nesterov_update) X(adam_update) \

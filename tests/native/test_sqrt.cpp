@@ -68,6 +68,7 @@ void every_value() {
 }  // namespace
 
 void test_square_roots() {
+    roots_from_products = true;
     from_every_estimate();
     every_value();
 }
