@@ -65,6 +65,41 @@ ONEFOLD_INLINE void store(T* p, Vec<T> v) {
     memcpy(p, &v, sizeof v);
 }
 
+// Vectors of the first 16 bytes of several rows, which are `step` elements apart: for matrices of few
+// columns.
+inline constexpr int kHeads = ONEFOLD_VECTOR_BYTES / 16;
+template <class T>
+ONEFOLD_INLINE Vec<T> load_heads(const T* p, [[maybe_unused]] int64_t step) {
+#if ONEFOLD_VECTOR_BYTES == 64
+    const auto head = [=](int64_t row) { return _mm_loadu_si128((const __m128i*)(p + row * step)); };
+    __m512i v = _mm512_castsi128_si512(head(0));
+    v = _mm512_inserti32x4(v, head(1), 1);
+    v = _mm512_inserti32x4(v, head(2), 2);
+    return (Vec<T>)_mm512_inserti32x4(v, head(3), 3);
+#elif ONEFOLD_VECTOR_BYTES == 32
+    const auto head = [=](int64_t row) { return _mm_loadu_si128((const __m128i*)(p + row * step)); };
+    return (Vec<T>)_mm256_inserti128_si256(_mm256_castsi128_si256(head(0)), head(1), 1);
+#else
+    return load(p);
+#endif
+}
+template <class T>
+ONEFOLD_INLINE void store_heads(T* p, [[maybe_unused]] int64_t step, Vec<T> v) {
+#if ONEFOLD_VECTOR_BYTES == 64
+    const auto put = [=](int64_t row, __m128i head) { _mm_storeu_si128((__m128i*)(p + row * step), head); };
+    put(0, _mm512_castsi512_si128((__m512i)v));
+    put(1, _mm512_extracti32x4_epi32((__m512i)v, 1));
+    put(2, _mm512_extracti32x4_epi32((__m512i)v, 2));
+    put(3, _mm512_extracti32x4_epi32((__m512i)v, 3));
+#elif ONEFOLD_VECTOR_BYTES == 32
+    const auto put = [=](int64_t row, __m128i head) { _mm_storeu_si128((__m128i*)(p + row * step), head); };
+    put(0, _mm256_castsi256_si128((__m256i)v));
+    put(1, _mm256_extracti128_si256((__m256i)v, 1));
+#else
+    store(p, v);
+#endif
+}
+
 // To memory past the caches, at a multiple of the vector's length. Whoever lets others read what was stored
 // so has to call __builtin_ia32_sfence first.
 template <class T>

@@ -58,19 +58,29 @@ ONEFOLD_INLINE void for_vectors(const Call& call, const Scalars& scalars, F f) {
     for (int s = 0; s < States; ++s) state[s] = data<T>(call, 3 + s);
     const int64_t end = call.end;
     const int64_t used = call.rows > 0 ? call.rows : kPanel;
-    for (int64_t row = call.begin; row < end; row += kPanel)
-        for (int64_t i = row; i < row + used; i += lanes<T>) {
-            Vec<T> p = load(parameter + i);
-            const Vec<T> g = mean_gradient<T, Clipped>(load(gradient + i), scalars);
-            Vec<T> m = States > 0 ? load(state[0] + i) : Vec<T>{};
-            Vec<T> v = States > 1 ? load(state[1] + i) : Vec<T>{};
-            Vec<T> u = States > 2 ? load(state[2] + i) : Vec<T>{};
-            f(scalars, p, g, m, v, u);
-            store(updated + i, p);
-            if (States > 0) store(state[0] + i, settled<T>(m));
-            if (States > 1) store(state[1] + i, settled<T>(v));
-            if (States > 2) store(state[2] + i, settled<T>(u));
-        }
+    const auto step = [&]<bool Heads>(int64_t i) __attribute__((always_inline)) {
+        const auto in = [=](const T* from) __attribute__((always_inline)) {
+            return Heads ? load_heads(from + i, kPanel) : load(from + i);
+        };
+        const auto out = [=](T* to, Vec<T> value) __attribute__((always_inline)) {
+            Heads ? store_heads(to + i, kPanel, value) : store(to + i, value);
+        };
+        Vec<T> p = in(parameter);
+        const Vec<T> g = mean_gradient<T, Clipped>(in(gradient), scalars);
+        Vec<T> m = States > 0 ? in(state[0]) : Vec<T>{};
+        Vec<T> v = States > 1 ? in(state[1]) : Vec<T>{};
+        Vec<T> u = States > 2 ? in(state[2]) : Vec<T>{};
+        f(scalars, p, g, m, v, u);
+        out(updated, p);
+        if (States > 0) out(state[0], settled<T>(m));
+        if (States > 1) out(state[1], settled<T>(v));
+        if (States > 2) out(state[2], settled<T>(u));
+    };
+    int64_t row = call.begin;
+    if (kHeads > 1 && used * int64_t(sizeof(T)) <= 16)  // several rows in a vector
+        for (; row + (kHeads - 1) * kPanel < end; row += kHeads * kPanel) step.template operator()<true>(row);
+    for (; row < end; row += kPanel)
+        for (int64_t i = row; i < row + used; i += lanes<T>) step.template operator()<false>(i);
 }
 
 template <class T, int States, int Own, class F>

@@ -398,6 +398,34 @@ def test_within_sees_every_element(level, dtype, shape):
             assert within(other) == 0
 
 
+@pytest.mark.parametrize("name", [n for n in _core.kernel_names() if n.endswith("_update")])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_few_columns_are_updated_like_many(name, dtype):
+    rng = np.random.default_rng(0)
+    values = np.abs(rng.normal(size=(6, 11, 32))).astype(dtype) * dtype(0.01)  # gradient among them
+    numbers = [0.5, 1.0, np.inf, 1e-3, 0.01, 0.9, 0.99, 1e-8, 1e-3, 1.1, 1.2]
+
+    def run(level, rows, used):
+        arrays = values[:, :rows].copy()
+        operands = [(array, 32, 32) for array in (arrays[0], *arrays)]
+        kind = np.dtype(dtype).name
+        _core.run_kernel(
+            name, kind, level, operands, used, numbers=numbers, begin=32, end=rows * 32
+        )
+        return arrays
+
+    for level in LEVELS:
+        for rows in (2, 5, 6, 11):
+            whole = run(LEVELS[0], rows, 0)
+            assert (whole[0, 1:] != values[0, 1:rows]).all()
+            assert (whole[0, 0] == values[0, 0]).all()
+            for used in (1, 2, 3, 4, 5, 17):
+                found = run(level, rows, used)
+                np.testing.assert_array_equal(found[:, :, :used], whole[:, :, :used])
+                np.testing.assert_array_equal(found[:, :, 16 * (1 + used // 17) :],
+                                              values[:, :rows, 16 * (1 + used // 17) :])  # fmt: skip
+
+
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_faded_states_are_zero_and_unused_columns_are_left_alone(level, dtype):
