@@ -56,6 +56,7 @@ def measure(widths, batch, updates, rounds, threads, kinds):
         "network": "-".join(map(str, widths)),
         "batch": batch,
         "losses": losses,
+        "round_trip_ns": seconds.round_trip,
         "thousand_rows_per_second": {
             name: {
                 key: len(x) / value / 1e3
@@ -156,6 +157,7 @@ def main(given):
                 *cells,
                 f"{ratio:.2f}×",
                 f"{case['gflops'] / peak:.0%}",
+                f"{case['round_trip_ns']:.0f}",
             ]
         )
     lines = [
@@ -168,8 +170,19 @@ def main(given):
         f"Fused-multiply-add peak of all cores at once: {peak:.0f} GFLOP/s, the best of one measurement before each case.",
         "",
         *table(
-            ["network, batch", *names, "onefold against the fastest other", "of the peak"], rows
+            [
+                "network, batch",
+                *names,
+                "onefold against the fastest other",
+                "of the peak",
+                "cores, ns",
+            ],
+            rows,
         ),
+        "",
+        "The last column is what a line of the caches takes to the other core and back, in the rounds of that network: "
+        "a system may move the cores of a virtual machine, and whatever runs on several of them then takes more or "
+        "less time. All rounds of a network have the cores equally far apart.",
         "",
         "Where a peer is faster: " + ("; ".join(slower) or "nowhere in this run") + ".",
     ]
