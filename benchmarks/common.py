@@ -88,7 +88,8 @@ def take_turns(sides: Mapping[str, Callable[[], Any]], rounds: int, pause: float
         far = [each for each in found if each[2] >= 2 * nearest]
         if enough := [g for g in (near, far) if fewest(g, sides) >= rounds]:
             return Turns(enough[0], sides)
-    return Turns(max(near, far, key=lambda group: fewest(group, sides)) or found, sides)
+    most = max(near, far, key=lambda group: fewest(group, sides))
+    return Turns(most if fewest(most, sides) > 0 else found, sides)
 
 
 def fewest(found: Sequence[tuple[str, float, float]], sides: Iterable[str]) -> int:
