@@ -109,7 +109,7 @@ def peaks(rows, budgets, folder):
 
 def main(given):
     rows = 300_000 if given.quick else 3_000_000
-    size, seconds = speeds(rows, 3 if given.quick else 7, given.threads)
+    size, seconds = speeds(rows, 3 if given.quick else 5, given.threads)
     with tempfile.TemporaryDirectory() as folder:
         within = peaks(rows, (None, "300MB") if given.quick else (None, "512MB", "300MB"), folder)
     about = machine(given.threads, ["duckdb"])
