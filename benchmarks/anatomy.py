@@ -78,9 +78,11 @@ def measure(widths, batch, updates, threads, rounds):
         profiles.append(kernels)
     of_wall = {
         name: float(
-            np.median([k[name] / (w * took_part) for k, w in zip(profiles, walls, strict=True)])
+            np.median(
+                [k.get(name, 0.0) / (w * took_part) for k, w in zip(profiles, walls, strict=True)]
+            )
         )
-        for name in profiles[0]
+        for name in {name for kernels in profiles for name in kernels}
     }
     others = [1 - sum(k.values()) / (w * took_part) for k, w in zip(profiles, walls, strict=True)]
     return {
