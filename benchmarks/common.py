@@ -62,8 +62,12 @@ def parse_arguments(description: str, peers_held: bool = False) -> argparse.Name
 class Turns(dict[str, list[float]]):
     """Seconds of each side, and nanoseconds of a line's way to the other core and back meanwhile."""
 
-    def __init__(self, found: Sequence[tuple[str, float, float]], sides: Iterable[str]) -> None:
-        super().__init__({side: [s for name, s, _ in found if name == side] for side in sides})
+    def __init__(
+        self, found: Sequence[tuple[str, float, float]], sides: Iterable[str], rounds: int
+    ) -> None:
+        super().__init__(
+            {side: [s for name, s, _ in found if name == side][:rounds] for side in sides}
+        )
         self.round_trip = statistics.median(trip for _, _, trip in found)
 
 
@@ -87,9 +91,9 @@ def take_turns(sides: Mapping[str, Callable[[], Any]], rounds: int, pause: float
         near = [each for each in found if each[2] < 2 * nearest]
         far = [each for each in found if each[2] >= 2 * nearest]
         if enough := [g for g in (near, far) if fewest(g, sides) >= rounds]:
-            return Turns(enough[0], sides)
+            return Turns(enough[0], sides, rounds)
     most = max(near, far, key=lambda group: fewest(group, sides))
-    return Turns(most if fewest(most, sides) > 0 else found, sides)
+    return Turns(most if fewest(most, sides) > 0 else found, sides, rounds)
 
 
 def fewest(found: Sequence[tuple[str, float, float]], sides: Iterable[str]) -> int:

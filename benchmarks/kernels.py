@@ -234,16 +234,11 @@ def embedding(name, shape, rng, budget):
 
 def storage(name, elements, rng, budget):
     """Updates, norms and transpositions of a whole parameter."""
-    if name == "transpose":
+    if name in ("transpose", "stream_weights"):
         side = int(np.sqrt(elements)) // PANEL * PANEL
-        operands = [(aligned((side, side), np.float32, rng), side, side) for _ in range(2)]
-        return 8 * side * side / seconds(
-            name, operands, budget, rows=0, end=side * side // PANEL
-        ) / 1e9, "GB/s"
-    if name == "stream_weights":
-        side = int(np.sqrt(elements)) // PANEL * PANEL
-        operands = [(aligned((side, side), np.float32, rng), side, side) for _ in range(3)]
-        return 12 * side * side / seconds(
+        count = 2 if name == "transpose" else 3
+        operands = [(aligned((side, side), np.float32, rng), side, side) for _ in range(count)]
+        return 4 * count * side * side / seconds(
             name, operands, budget, rows=0, end=side * side // PANEL
         ) / 1e9, "GB/s"
     arrays = [aligned((1, elements), np.float32, rng) for _ in range(2 + STATES.get(name, 0))]
