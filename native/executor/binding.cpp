@@ -165,8 +165,7 @@ void Executor::set_update_rule(UpdateRule rule, std::vector<std::shared_ptr<Stor
 
 void Executor::set_data(const Data& data, bool continued) {
     data_ = data;
-    most_threads_ = program_.threads;
-    streaming_ = false;
+    running_ = Mode::cached;
     window_.close();
     const int64_t row_bytes = data.inputs.stride * data.inputs.element_bytes;
     if (const auto file = row_file_of(data.inputs.data))

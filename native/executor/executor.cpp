@@ -73,7 +73,8 @@ void Executor::run_kernel(Kernel kernel, const Call& call, const std::string& na
 
 int Executor::threads_for(double operations) const {
     const double useful = operations / kOperationsPerThread;
-    return useful < 2 ? 1 : useful < most_threads_ ? int(useful) : most_threads_;
+    const int most = running_ == Mode::alone ? 1 : program_.threads;
+    return useful < 2 ? 1 : useful < most ? int(useful) : most;
 }
 
 // Whether a batch of so many rows has work for several threads, and so little that one may be faster.
@@ -123,7 +124,7 @@ void Executor::row_stage(size_t stage, int64_t first, int64_t rows) {
     const int threads = threads_for(row_cost_ * double(rows));
     int64_t tiles = blocks_of(rows, program_.row_tile);
     tiles = std::min(rows, blocks_of(tiles, threads) * threads);
-    const bool streamed = streaming_ && threads > 1;
+    const bool streamed = streams(threads);
     ThreadPool::shared().run(threads, tiles, [&](int64_t tile, int worker) {
         const int64_t begin = rows * tile / tiles, end = rows * (tile + 1) / tiles;
         for (RowCall& row_call : row_calls(stage, worker))
@@ -138,7 +139,7 @@ void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
     auto& tasks = column_tasks_[stage];
     const double update = fuse ? kOperationsPerElement * double(parameters_->elements()) : 0;
     const int threads = threads_for(column_cost_ * double(rows) + update);
-    const bool streamed = streaming_ && threads > 1;
+    const bool streamed = streams(threads);
     ThreadPool::shared().run(threads, int64_t(tasks.size()), [&](int64_t number, int worker) {
         Task& task = tasks[size_t(number)];
         Call& call = task.call;
@@ -340,7 +341,7 @@ bool Executor::update_stage(const double* scalars, int64_t scalar_count) {
     }
     prepare_update(scalars, scalar_count, factor);
     const int threads = threads_for(kOperationsPerElement * double(parameters_->elements()));
-    const bool streamed = streaming_ && threads > 1;
+    const bool streamed = streams(threads);
     ThreadPool::shared().run(threads, int64_t(blocks_.size()), [&](int64_t number, int worker) {
         const Block& block = blocks_[size_t(number)];
         update_block(block.parameter, block.begin, block.end, worker, streamed);
@@ -372,9 +373,7 @@ Executor::Result Executor::train(const Data& data, const Updates& updates, Total
         double* record = updates.record ? updates.record + result.updates * updates.record_count : nullptr;
         if (record && updates.record_count > 2) record[2] = weight_squares();
         begin_batch(updates.first_update + uint32_t(result.updates));
-        const Mode running = mode ? *mode : choosing ? choice_.next(size.small) : Mode::cached;
-        most_threads_ = running == Mode::alone ? 1 : program_.threads;
-        streaming_ = running == Mode::streamed;
+        running_ = mode ? *mode : choosing ? choice_.next(size.small) : Mode::cached;
         const auto began = choosing ? std::chrono::steady_clock::now() : start;
         try {
             if (!micro_batches(first, rows, fuse ? scalars : nullptr, updates.scalar_count)) {

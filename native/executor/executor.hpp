@@ -181,6 +181,7 @@ private:
     }
     const Call& moved(RowCall& row_call, int64_t first, int64_t row, int64_t rows, bool streamed) const;
     int threads_for(double operations) const;
+    bool streams(int threads) const { return running_ == Mode::streamed && threads > 1; }
     Size size_of(int64_t rows) const;
     void poll_if_due();
 
@@ -238,8 +239,7 @@ private:
     std::exception_ptr pending_;
     std::chrono::steady_clock::time_point last_poll_;
     ModeChoice choice_;
-    int most_threads_ = 1;    // of the update that runs, or of what else does
-    bool streaming_ = false;  // whether threads hand each other what they write past the caches
+    Mode running_ = Mode::cached;  // of the update that runs, or of what else does
 };
 
 }  // namespace onefold
