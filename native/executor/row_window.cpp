@@ -22,6 +22,7 @@ constexpr int64_t kChunkBytes = 256 << 10;
 constexpr int64_t kPieceBytes = 4 << 20;
 constexpr int64_t kWindowPerPiece = 8;
 constexpr int64_t kLeastPieceBytes = 1 << 20;
+constexpr uintptr_t kLargePage = 2 << 20;
 // A read costs as much as copying so many bytes more in a larger one.
 constexpr int64_t kBytesPerRead = 8 << 10;
 
@@ -188,11 +189,19 @@ void RowWindow::read_piece(int64_t begin, int64_t end, int worker) {
         return;
     }
     for (int64_t chunk = begin; chunk < end; ++chunk) copy_rows(chunk, file_.mapping, 0);
-    // A page at the edge that another thread still reads comes back by itself.
+    give_back(first, last);
+}
+
+// Bytes [first, last) of the mapping need not be resident any longer. Large pages go whole, because to split
+// one interrupts the other cores once more; what another thread still reads comes back by itself.
+void RowWindow::give_back(int64_t first, int64_t last) const {
     const auto page = uintptr_t(sysconf(_SC_PAGESIZE));
-    const auto from = reinterpret_cast<uintptr_t>(file_.mapping + first) / page * page;
-    const auto to = reinterpret_cast<uintptr_t>(file_.mapping + last);
-    madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+    const auto begin = reinterpret_cast<uintptr_t>(file_.mapping);
+    const uintptr_t end = begin + uintptr_t(file_rows_ * row_bytes_);
+    const uintptr_t from = (begin + uintptr_t(first)) / kLargePage * kLargePage;
+    const uintptr_t to = (begin + uintptr_t(last) + kLargePage - 1) / kLargePage * kLargePage;
+    const uintptr_t least = std::max(from, begin / page * page);
+    madvise(reinterpret_cast<void*>(least), std::min(to, end) - least, MADV_DONTNEED);
 }
 
 void RowWindow::read_chunk(int64_t chunk, std::byte* buffer) {

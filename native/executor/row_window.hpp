@@ -25,6 +25,11 @@
 // order for each epoch would write as much as it reads. Reading ahead in a thread of its own gains nothing
 // while the file is in the page cache, because all cores compute; the system reads ahead by itself, as
 // chunks ascend.
+//
+// Seconds of an epoch of 60-64-64-1 at 1,024 of these rows, on two Zen 4 cores, in windows of 33, 17 and 7 %
+// (in memory 0.80): pieces given back to the byte 0.86, 0.88 and 0.94, in whole large pages 0.85, 0.87 and
+// 0.91 (with cores far from each other, in 7 %, 1.13 and 1.07). Then also asking for the next rows of a piece
+// 0.85, 0.88 and 0.91; copying rows past the caches 0.85, - and 0.90.
 #pragma once
 
 #include <cstddef>
@@ -96,6 +101,7 @@ private:
     void read_piece(int64_t begin, int64_t end, int worker);  // chunks
     void read_chunk(int64_t chunk, std::byte* buffer);
     void copy_rows(int64_t chunk, const std::byte* from, int64_t first);
+    void give_back(int64_t first, int64_t last) const;
     bool is_cached(int64_t at, int64_t bytes) const;
     void read(void* to, int64_t bytes, int64_t at);
 
