@@ -17,12 +17,11 @@ namespace onefold {
 namespace {
 
 constexpr int64_t kChunkBytes = 256 << 10;
-// At most so much of a mapping is resident for each thread, and this part of the window's bytes; where that
-// is too little to be worth it, nothing.
+constexpr int64_t kLargePage = 2 << 20;
+// So much of a mapping each thread reads at a time at most, and this part of the window's bytes; where that
+// is less than a large page, nothing.
 constexpr int64_t kPieceBytes = 4 << 20;
 constexpr int64_t kWindowPerPiece = 8;
-constexpr int64_t kLeastPieceBytes = 1 << 20;
-constexpr uintptr_t kLargePage = 2 << 20;
 // A read costs as much as copying so many bytes more in a larger one.
 constexpr int64_t kBytesPerRead = 8 << 10;
 
@@ -46,15 +45,56 @@ int64_t chunks_of(int64_t file_rows, int64_t row_bytes) {
 // Chunks that are read through a mapping at a time.
 int64_t chunks_of_piece(int64_t window_rows, int64_t row_bytes) {
     const int64_t bytes = std::min(kPieceBytes, window_rows * row_bytes / kWindowPerPiece);
-    return bytes < kLeastPieceBytes ? 0 : bytes / (rows_of_chunk(row_bytes) * row_bytes);
+    return bytes < kLargePage ? 0 : bytes / (rows_of_chunk(row_bytes) * row_bytes);
+}
+
+// What is then resident of it at most, in large pages.
+int64_t resident_bytes(int64_t window_rows, int64_t row_bytes) {
+    const int64_t piece = chunks_of_piece(window_rows, row_bytes) * rows_of_chunk(row_bytes) * row_bytes;
+    return piece == 0 ? 0 : (piece + 2 * kLargePage - 2) / kLargePage * kLargePage;
 }
 
 }  // namespace
 
+// A mapping of the file's rows, of which pieces are given back.
+class FileMapping {
+public:
+    FileMapping(const RowFile& file, int64_t bytes) {
+        const int64_t begin = file.offset / kLargePage * kLargePage;  // large pages begin there
+        bytes_ = size_t(file.offset + bytes - begin);
+        void* start = mmap(nullptr, bytes_, PROT_READ, MAP_SHARED, file.descriptor, begin);
+        if (start == MAP_FAILED) return;
+        start_ = static_cast<std::byte*>(start);
+        rows_ = start_ + (file.offset - begin);
+    }
+    FileMapping(const FileMapping&) = delete;
+    FileMapping& operator=(const FileMapping&) = delete;
+    ~FileMapping() {
+        if (start_ != nullptr) munmap(start_, bytes_);
+    }
+
+    const std::byte* rows() const { return rows_; }  // null where the system would not map them
+
+    // Bytes [first, last) of the rows need not be resident any longer. Large pages go whole, because to split
+    // one interrupts the other cores once more; what another thread still reads comes back by itself.
+    void give_back(int64_t first, int64_t last) const {
+        const auto start = reinterpret_cast<uintptr_t>(start_), rows = reinterpret_cast<uintptr_t>(rows_);
+        const uintptr_t from = (rows + uintptr_t(first)) / kLargePage * kLargePage;
+        const uintptr_t to = (rows + uintptr_t(last) + kLargePage - 1) / kLargePage * kLargePage;
+        const uintptr_t begin = std::max(from, start);
+        madvise(reinterpret_cast<void*>(begin), std::min(to, start + bytes_) - begin, MADV_DONTNEED);
+    }
+
+private:
+    std::byte* start_ = nullptr;
+    const std::byte* rows_ = nullptr;
+    size_t bytes_ = 0;
+};
+
 void read_by_position(const void* address, size_t bytes, int descriptor, int64_t offset, bool ours) {
     const std::lock_guard<std::mutex> lock(mappings_mutex);
     const auto* first = static_cast<const std::byte*>(address);
-    mappings.push_back({first, bytes, {descriptor, offset, ours ? first : nullptr}});
+    mappings.push_back({first, bytes, {descriptor, offset, ours}});
 }
 
 void forget(const void* address) {
@@ -69,8 +109,7 @@ std::optional<RowFile> row_file_of(const void* address) {
     const auto* wanted = static_cast<const std::byte*>(address);
     for (const Mapping& m : mappings)
         if (wanted >= m.address && wanted < m.address + m.bytes)
-            return RowFile{m.file.descriptor, m.file.offset + (wanted - m.address),
-                           m.file.mapping == nullptr ? nullptr : wanted};
+            return RowFile{m.file.descriptor, m.file.offset + (wanted - m.address), m.file.ours};
     return std::nullopt;
 }
 
@@ -78,9 +117,8 @@ int64_t RowWindow::bytes(int64_t window_rows, int64_t row_bytes, int64_t file_ro
                          int threads) {
     const int64_t rows = window_rows * row_bytes;
     if (!ordered || window_rows >= file_rows) return rows;
-    // A buffer and a piece of the mapping for each thread.
-    return rows + 8 * window_rows + 4 * threads * chunks_of(file_rows, row_bytes) +
-           threads * (1 + chunks_of_piece(window_rows, row_bytes)) * rows_of_chunk(row_bytes) * row_bytes;
+    const int64_t of_thread = rows_of_chunk(row_bytes) * row_bytes + resident_bytes(window_rows, row_bytes);
+    return rows + 8 * window_rows + threads * (4 * chunks_of(file_rows, row_bytes) + of_thread);
 }
 
 int64_t RowWindow::memory_bytes() const {
@@ -174,34 +212,25 @@ void RowWindow::read_in_order() {
             slot_rows[slot] = row;
         }
     });
-    const int64_t step = std::max<int64_t>(1, chunks_of_piece(window_rows_, row_bytes_));
-    pool.run(threads_, (chunks + step - 1) / step, [&](int64_t piece, int worker) {
-        read_piece(piece * step, std::min((piece + 1) * step, chunks), worker);
+    const int64_t step = chunks_of_piece(window_rows_, row_bytes_);
+    std::optional<FileMapping> mapping;
+    if (file_.ours && step > 0) mapping.emplace(file_, file_rows_ * row_bytes_);
+    const FileMapping* mapped = mapping && mapping->rows() != nullptr ? &*mapping : nullptr;
+    const int64_t size = std::max<int64_t>(1, step);
+    pool.run(threads_, (chunks + size - 1) / size, [&](int64_t piece, int worker) {
+        read_piece(piece * size, std::min((piece + 1) * size, chunks), mapped, worker);
     });
 }
 
-void RowWindow::read_piece(int64_t begin, int64_t end, int worker) {
+void RowWindow::read_piece(int64_t begin, int64_t end, const FileMapping* mapping, int worker) {
     const int64_t first = begin * rows_of_chunk(row_bytes_) * row_bytes_;
     const int64_t last = std::min(end * rows_of_chunk(row_bytes_), file_rows_) * row_bytes_;
-    const bool mapped = file_.mapping != nullptr && chunks_of_piece(window_rows_, row_bytes_) > 0;
-    if (!mapped || !is_cached(first, last - first)) {
+    if (mapping == nullptr || !is_cached(first, last - first)) {
         for (int64_t chunk = begin; chunk < end; ++chunk) read_chunk(chunk, buffers_[size_t(worker)].data());
         return;
     }
-    for (int64_t chunk = begin; chunk < end; ++chunk) copy_rows(chunk, file_.mapping, 0);
-    give_back(first, last);
-}
-
-// Bytes [first, last) of the mapping need not be resident any longer. Large pages go whole, because to split
-// one interrupts the other cores once more; what another thread still reads comes back by itself.
-void RowWindow::give_back(int64_t first, int64_t last) const {
-    const auto page = uintptr_t(sysconf(_SC_PAGESIZE));
-    const auto begin = reinterpret_cast<uintptr_t>(file_.mapping);
-    const uintptr_t end = begin + uintptr_t(file_rows_ * row_bytes_);
-    const uintptr_t from = (begin + uintptr_t(first)) / kLargePage * kLargePage;
-    const uintptr_t to = (begin + uintptr_t(last) + kLargePage - 1) / kLargePage * kLargePage;
-    const uintptr_t least = std::max(from, begin / page * page);
-    madvise(reinterpret_cast<void*>(least), std::min(to, end) - least, MADV_DONTNEED);
+    for (int64_t chunk = begin; chunk < end; ++chunk) copy_rows(chunk, mapping->rows(), 0);
+    mapping->give_back(first, last);
 }
 
 void RowWindow::read_chunk(int64_t chunk, std::byte* buffer) {

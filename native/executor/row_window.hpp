@@ -11,10 +11,11 @@
 // slots. Where a chunk has few rows of the window, each is read by itself. A window that has room for the
 // whole file is filled once and for all.
 //
-// A file that nobody else can cut short is read through its mapping, a piece of some megabytes at a time
-// that is then given back, so that only the rows that are wanted move. A page that cannot be read would end
-// the process, so the system is asked first whether its page cache holds the piece; if not, the piece is
-// read by position, which says what fails and reads ahead.
+// A file that nobody else can cut short is read through a mapping, a piece of some megabytes at a time
+// that is then given back, so that only the rows that are wanted move. Every window has a mapping of its own,
+// because what the system has once mapped in small pages it goes on to map so. A page that cannot be read
+// would end the process, so the system is asked first whether its page cache holds the piece; if not, the
+// piece is read by position, which says what fails and reads ahead.
 //
 // Tried, in seconds for all of 3 million rows of 240 bytes from the page cache, in windows of 46, 19 and 9 %
 // of them, two threads: reads of 256 KiB 0.083, 0.129 and 0.223; through the mapping in pieces of 512 KiB
@@ -29,7 +30,8 @@
 // Seconds of an epoch of 60-64-64-1 at 1,024 of these rows, on two Zen 4 cores, in windows of 33, 17 and 7 %
 // (in memory 0.80): pieces given back to the byte 0.86, 0.88 and 0.94, in whole large pages 0.85, 0.87 and
 // 0.91 (with cores far from each other, in 7 %, 1.13 and 1.07). Then also asking for the next rows of a piece
-// 0.85, 0.88 and 0.91; copying rows past the caches 0.85, - and 0.90.
+// 0.85, 0.88 and 0.91; copying rows past the caches 0.85, - and 0.90. With one mapping for all windows epochs
+// grew slower, 0.91 to 0.95 within fourteen runs, as ever more of it was in small pages.
 #pragma once
 
 #include <cstddef>
@@ -44,12 +46,12 @@ namespace onefold {
 
 struct RowFile {
     int descriptor = -1;
-    int64_t offset = 0;                  // in the file, of the address that was asked for
-    const std::byte* mapping = nullptr;  // that address, if it may be read there
+    int64_t offset = 0;  // in the file, of the address that was asked for
+    bool ours = false;   // nobody else can cut it short
 };
 
 // From now on rows at these addresses are read from a file; `descriptor` stays open until `forget`.
-// `ours`: nobody else can cut the file short, and the addresses are a shared mapping of it.
+// `ours`: nobody else can cut the file short.
 void read_by_position(const void* address, size_t bytes, int descriptor, int64_t offset, bool ours);
 void forget(const void* address);
 std::optional<RowFile> row_file_of(const void* address);
@@ -58,6 +60,8 @@ std::optional<RowFile> row_file_of(const void* address);
 struct ReadError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
+
+class FileMapping;
 
 class RowWindow {
 public:
@@ -98,10 +102,9 @@ private:
     }
     void read_as_they_stand();
     void read_in_order();
-    void read_piece(int64_t begin, int64_t end, int worker);  // chunks
+    void read_piece(int64_t begin, int64_t end, const FileMapping* mapping, int worker);  // chunks
     void read_chunk(int64_t chunk, std::byte* buffer);
     void copy_rows(int64_t chunk, const std::byte* from, int64_t first);
-    void give_back(int64_t first, int64_t last) const;
     bool is_cached(int64_t at, int64_t bytes) const;
     void read(void* to, int64_t bytes, int64_t at);
 

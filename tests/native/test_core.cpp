@@ -1,6 +1,5 @@
 // The native core without Python, so that sanitizers see all of it: the thread pool under several
 // callers, the executor cut in every way, the stores. Exits with 1 at the first check that fails.
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
@@ -16,12 +15,12 @@
 
 using namespace onefold;
 
-#define CHECK(condition)                                                          \
-    do {                                                                          \
-        if (!(condition)) {                                                       \
-            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);  \
-            std::exit(1);                                                         \
-        }                                                                         \
+#define CHECK(condition)                                                         \
+    do {                                                                         \
+        if (!(condition)) {                                                      \
+            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            std::exit(1);                                                        \
+        }                                                                        \
     } while (false)
 
 void test_square_roots();  // test_sqrt.cpp
@@ -43,7 +42,8 @@ void test_thread_pool() {
                 runs[size_t(number)] += 1;
             });
             for (int n : runs) CHECK(n == 1);
-            if (job % 100 == 99) std::this_thread::sleep_for(std::chrono::milliseconds(2));  // they fall asleep
+            if (job % 100 == 99)
+                std::this_thread::sleep_for(std::chrono::milliseconds(2));  // they fall asleep
         }
     };
     std::vector<std::thread> callers;
@@ -91,28 +91,26 @@ void test_mode_choice() {
     CHECK(choice.next(false) == Mode::streamed);
 }
 
-// A file that is mapped anew is read where it is mapped now.
-void test_file_is_mapped_anew() {
-    constexpr int64_t rows = 20000, width = 256, bytes = rows * width * 4, held = 12000;
+// Rows of a file that is ours are those of the file, also where they begin within a page of it.
+void test_mapped_file() {
+    constexpr int64_t rows = 20000, width = 256, bytes = rows * width * 4, held = 12000, before = 1000;
     std::FILE* file = std::tmpfile();
     std::vector<float> values(size_t(rows * width));
     std::iota(values.begin(), values.end(), 0.0F);
+    CHECK(std::fseek(file, before, SEEK_SET) == 0);
     CHECK(std::fwrite(values.data(), 1, size_t(bytes), file) == size_t(bytes) && std::fflush(file) == 0);
     std::vector<uint32_t> order(static_cast<size_t>(rows));
     for (int64_t i = 0; i < rows; ++i) order[size_t(i)] = uint32_t(i * 7919 % rows);
     RowWindow window;
-    for (int times = 0; times < 2; ++times) {
-        void* mapping = mmap(nullptr, size_t(bytes), PROT_READ, MAP_SHARED, fileno(file), 0);
-        CHECK(mapping != MAP_FAILED);
-        window.open({fileno(file), 0, static_cast<std::byte*>(mapping)}, width * 4, rows, order.data(), held, 2);
-        window.restart();
-        window.hold(0, held);
-        const uint32_t* slots = window.slots(0);
+    window.open({fileno(file), before, true}, width * 4, rows, order.data(), held, 2);
+    for (const int64_t first : {int64_t(0), rows - held}) {
+        window.hold(first, held);
+        const uint32_t* slots = window.slots(first);
         for (int64_t i = 0; i < held; ++i) {
-            const auto* row = reinterpret_cast<const float*>(window.at(i)) + int64_t(slots[i]) * width;
-            CHECK(row[width - 1] == values[size_t((order[size_t(i)] + 1) * width - 1)]);
+            const auto* row =
+                reinterpret_cast<const float*>(window.at(first + i)) + int64_t(slots[i]) * width;
+            CHECK(row[width - 1] == values[size_t((order[size_t(first + i)] + 1) * width - 1)]);
         }
-        mmap(mapping, size_t(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);  // not again
     }
     std::fclose(file);
 }
@@ -153,10 +151,11 @@ Program regression(int64_t micro_batch, int64_t row_tile, int threads) {
                 operation("gather", {y, {Place::external, kTargets}}, 1),
                 operation("squared_error", {loss, z, z, y, none}, 1),
                 operation("linear_backward", {de, z, {Place::transposed, 0}, none}, 1)}};
-    Stage columns{StageKind::columns,
-                  {operation("weight_gradient", {{Place::gradient, 0}, e, z}, 1e6),
-                   operation("embedding_gradient", {{Place::gradient, 2}, codes, de}, 1, {0, double(kIn - 1)}),
-                   operation("bias_gradient", {{Place::gradient, 1}, z}, 1)}};
+    Stage columns{
+        StageKind::columns,
+        {operation("weight_gradient", {{Place::gradient, 0}, e, z}, 1e6),
+         operation("embedding_gradient", {{Place::gradient, 2}, codes, de}, 1, {0, double(kIn - 1)}),
+         operation("bias_gradient", {{Place::gradient, 1}, z}, 1)}};
     program.stages = {rows, columns};
     program.transposed = {true, false, false};
     program.loss_buffer = loss.index;
@@ -180,14 +179,15 @@ std::vector<float> numbers(int64_t count, uint32_t seed) {
 std::vector<float> train(int64_t micro_batch, int64_t row_tile, int threads, double clip_norm, bool by_hand,
                          Mode mode = Mode::cached) {
     const std::vector<std::pair<int64_t, int64_t>> shapes{{kEmbedded, kOut}, {1, kOut}, {kCategories, kSize}};
-    auto parameters = std::make_shared<Store>(shapes, false), gradient = std::make_shared<Store>(shapes, false);
+    auto parameters = std::make_shared<Store>(shapes, false),
+         gradient = std::make_shared<Store>(shapes, false);
     auto m = std::make_shared<Store>(shapes, false), v = std::make_shared<Store>(shapes, false);
     const auto weight = numbers(kEmbedded * kOut, 3), table = numbers(kCategories * kSize, 4);
     parameters->set(0, weight.data());
     parameters->set(2, table.data());
     Executor executor(regression(micro_batch, row_tile, threads), parameters, gradient, 7);
-    executor.set_update_rule({"adam_update", {true, false, true}, std::numeric_limits<double>::infinity(), clip_norm},
-                             {m, v});
+    executor.set_update_rule(
+        {"adam_update", {true, false, true}, std::numeric_limits<double>::infinity(), clip_norm}, {m, v});
     executor.mode = mode;
     auto x = numbers(kRows * kIn, 1);
     const auto y = numbers(kRows * kOut, 2);
@@ -195,7 +195,8 @@ std::vector<float> train(int64_t micro_batch, int64_t row_tile, int threads, dou
     std::vector<uint32_t> order(kRows);
     for (size_t i = 0; i < order.size(); ++i) order[i] = uint32_t(i * 64 % kRows);
     const double scalars[] = {0.01, 0.1, 0.9, 0.999, 1e-8, 0.1, 1.0};
-    Data data{{x.data(), kIn, 4, "gather_float32"}, {y.data(), kOut, 4, "gather_float32"}, {}, order.data(), kRows};
+    Data data{
+        {x.data(), kIn, 4, "gather_float32"}, {y.data(), kOut, 4, "gather_float32"}, {}, order.data(), kRows};
     for (int epoch = 0; epoch < 2; ++epoch) {
         if (by_hand) {
             executor.begin(uint32_t(epoch));
@@ -258,7 +259,7 @@ int main() {
     test_thread_pool();
     test_tasks_stay_with_their_thread();
     test_mode_choice();
-    test_file_is_mapped_anew();
+    test_mapped_file();
     test_any_cut();
     test_every_level();
 #ifdef ONEFOLD_HAS_AVX512
