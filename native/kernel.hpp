@@ -41,6 +41,8 @@ struct Call {
     bool resume = false;              // column kernels: continue the chain in the output (else start at zero)
     bool streamed = false;            // products and gather: outputs, at multiples of 64 bytes, go past the
                                       // caches, because other cores read them next (no bit depends on it)
+    const std::byte* const* later = nullptr;  // products: for every row of x one that is gathered later, as
+                                              // many float32, to be asked for meanwhile; or null
 };
 
 using Kernel = void (*)(const Call&);

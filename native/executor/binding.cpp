@@ -16,6 +16,9 @@ constexpr int kTasksPerThread = 8;
 // Blocks begin at multiples of 96 panel rows: whole register tiles (12 or 6 rows), whole panels of
 // the transposed copy (32 rows).
 constexpr int64_t kBlockRows = 96, kMostBlockRows = 192;
+// Rows of inputs that are asked for before they are gathered have so many bytes, and are so many that no
+// cache holds them.
+constexpr int64_t kAskedRowBytes = 2 << 10, kAskedBytes = 32 << 20;
 
 }  // namespace
 
@@ -36,6 +39,7 @@ void Executor::bind() {
     for (size_t s = 0; s < program_.stages.size(); ++s) {
         const Stage& stage = program_.stages[s];
         std::vector<Task> tasks;
+        int inputs = -1;  // the buffer that they are gathered into
         for (const Operation& operation : stage.operations) {
             if (stage.kind == StageKind::host) continue;  // not a kernel
             Kernel kernel = nullptr;                      // gather is found when the data are known
@@ -43,8 +47,14 @@ void Executor::bind() {
                 kernel = find_kernel(table, operation.kernel, program_.is_double);
             if (stage.kind == StageKind::rows) {
                 row_cost_ += operation.cost;
-                for (int worker = 0; worker < program_.threads; ++worker)
+                const Reference read = operation.operands.size() > 1 ? operation.operands[1] : Reference{};
+                if (kernel == nullptr && read.index == kInputs) inputs = operation.operands[0].index;
+                const bool asks = kernel != nullptr && operation.kernel.starts_with("linear_forward") &&
+                                  read.place == Place::buffer && read.index == inputs;
+                for (int worker = 0; worker < program_.threads; ++worker) {
                     row_calls(s, worker).push_back(row_call(operation, kernel, worker));
+                    row_calls(s, worker).back().asks = asks;
+                }
                 continue;
             }
             column_cost_ += operation.cost;
@@ -172,6 +182,9 @@ void Executor::set_data(const Data& data, bool continued) {
         window_.open(*file, row_bytes, data.rows, data.order, std::max(window_rows, program_.micro_batch),
                      program_.threads);
     if (!continued) window_.restart();
+    asking_ = !window_.is_open() && !program_.is_double && data.inputs.gather == "gather_float32" &&
+              row_bytes >= kAskedRowBytes && data.rows * row_bytes >= kAskedBytes;
+    if (asking_) later_.resize(size_t(program_.threads));
     for (const int external : {kInputs, kTargets, kWeights}) {
         const Source& source = source_of(external);
         External& found = externals_[external];

@@ -120,6 +120,30 @@ const Call& Executor::moved(RowCall& row_call, int64_t first, int64_t row, int64
     return call;
 }
 
+// Where the rows stand that this thread gathers after those of a tile: of the next tile that the pool gives
+// it, or of the next batch. Null where there are none.
+const std::byte* const* Executor::rows_after(int64_t first, int64_t rows, int64_t tile, int64_t tiles,
+                                             int threads, int worker) {
+    const bool front = worker % 2 == 0;
+    const int64_t fronts = (threads + 1) / 2, share = tiles * fronts / threads;
+    int64_t next = front ? tile + fronts : tile - (threads - fronts);
+    if (front ? next >= share : next < share) {
+        next = front ? worker / 2 : tiles - 1 - worker / 2;
+        first += rows;
+    }
+    const int64_t begin = first + rows * next / tiles, end = first + rows * (next + 1) / tiles;
+    if (next < 0 || next >= tiles || end > data_.rows) return nullptr;
+    auto& later = later_[size_t(worker)];
+    later.resize(size_t(program_.row_tile));
+    const int64_t row_bytes = data_.inputs.stride * data_.inputs.element_bytes;
+    for (int64_t i = 0; i < program_.row_tile; ++i) {
+        const int64_t place = std::min(begin + i, end - 1);
+        later[size_t(i)] = static_cast<const std::byte*>(data_.inputs.data) +
+                           (data_.order ? int64_t(data_.order[place]) : place) * row_bytes;
+    }
+    return later.data();
+}
+
 void Executor::row_stage(size_t stage, int64_t first, int64_t rows) {
     const int threads = threads_for(row_cost_ * double(rows));
     int64_t tiles = blocks_of(rows, program_.row_tile);
@@ -127,10 +151,14 @@ void Executor::row_stage(size_t stage, int64_t first, int64_t rows) {
     const bool streamed = streams(threads);
     ThreadPool::shared().run(threads, tiles, [&](int64_t tile, int worker) {
         const int64_t begin = rows * tile / tiles, end = rows * (tile + 1) / tiles;
-        for (RowCall& row_call : row_calls(stage, worker))
+        for (RowCall& row_call : row_calls(stage, worker)) {
+            if (row_call.asks)
+                row_call.call.later =
+                    asking_ ? rows_after(first, rows, tile, tiles, threads, worker) : nullptr;
             run_kernel(row_call.kernel ? row_call.kernel : externals_[row_call.gathered].kernel,
                        moved(row_call, first, begin, end - begin, streamed), row_call.operation->kernel,
                        worker);
+        }
         if (streamed) order_streamed_stores();
     });
 }

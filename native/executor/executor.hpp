@@ -156,6 +156,7 @@ private:
         Moving moving[kMaxOperands] = {};
         int count = 0;        // of what moves
         bool shared = false;  // whether other threads read what it writes
+        bool asks = false;    // a product of gathered inputs, during which later ones are asked for
     };
     struct Block {
         int parameter;
@@ -179,6 +180,8 @@ private:
     std::vector<RowCall>& row_calls(size_t stage, int worker) {
         return row_calls_[stage * size_t(program_.threads) + size_t(worker)];
     }
+    const std::byte* const* rows_after(int64_t first, int64_t rows, int64_t tile, int64_t tiles, int threads,
+                                       int worker);
     const Call& moved(RowCall& row_call, int64_t first, int64_t row, int64_t rows, bool streamed) const;
     int threads_for(double operations) const;
     bool streams(int threads) const { return running_ == Mode::streamed && threads > 1; }
@@ -215,6 +218,7 @@ private:
     RowWindow window_;
 
     std::vector<std::vector<RowCall>> row_calls_;       // of every stage and thread
+    std::vector<std::vector<const std::byte*>> later_;  // of every thread: rows to be asked for
     std::vector<std::vector<Task>> column_tasks_;       // of every stage
     std::vector<Call> update_calls_, transpose_calls_;  // of every thread and parameter
     std::vector<Block> blocks_;                         // of the update
@@ -240,6 +244,7 @@ private:
     std::chrono::steady_clock::time_point last_poll_;
     ModeChoice choice_;
     Mode running_ = Mode::cached;  // of the update that runs, or of what else does
+    bool asking_ = false;          // whether inputs are so wide, and so many, that they are asked for
 };
 
 }  // namespace onefold

@@ -149,6 +149,10 @@ template <class T>
             t.start = block > 0 ? Start::output : b.data ? Start::bias : Start::zero;
             t.finish = block + 1 < blocks ? Finish::plain : finish;
             t.streamed = call.streamed && block + 1 == blocks;
+            t.later = call.later;
+            t.later_begin = k0 * int64_t(sizeof(float));
+            t.later_first = p;
+            t.later_step = (out + kPanel - 1) / kPanel;
             if (t.finish == Finish::gated) {
                 t.gate = row_of<const T>(y, 0) + p * kPanel;
                 t.gate_row = y.stride;
@@ -266,6 +270,7 @@ static void weight_gradient(const Call& call) {
     t.a_step = x.stride;
     t.b_step = dz.stride;
     t.bias = nullptr;
+    t.later = nullptr;
     for (int64_t block = 0; block < blocks; ++block) {
         const int64_t r0 = call.rows * block / blocks, r1 = call.rows * (block + 1) / blocks;
         t.count = r1 - r0;

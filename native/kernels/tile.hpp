@@ -45,7 +45,10 @@ struct Tile {
     Finish finish;  // forward
     const T* gate;
     int64_t gate_row;
-    bool streamed = false;  // forward
+    const std::byte* const* later;    // forward, panels: rows that are gathered later, or null;
+    int64_t later_begin;              // bytes of such a row before the first step
+    int64_t later_first, later_step;  // which of the tile's rows ask for theirs
+    bool streamed = false;            // forward
 };
 
 // Where A's numbers stand. Forward: rows are so and so far apart, or 32 in panels, where every address is
@@ -93,11 +96,17 @@ template <class T, int R, int C, Layout A>
         }
         if constexpr (kUnrolled > 1 && A != Layout::panels) forget_origin(a);
     };
+    int64_t later = t.later_begin;
     for (int64_t left = t.count; left > 0;) {
         int64_t k = left;
         if constexpr (A == Layout::panels) {
             k = left < kPanel ? left : kPanel;
             ahead_a = reinterpret_cast<const std::byte*>(left > kPanel ? a + t.a_panel : t.a + R * kPanel);
+            if (t.later != nullptr)
+                for (int64_t r = t.later_first; r < R; r += t.later_step)
+                    for (int64_t line = 0; line < 128; line += 64)
+                        __builtin_prefetch(t.later[r] + later + line, 0, 2);
+            later += 128;
         }
         left -= k;
         for (; k >= kUnrolled; k -= kUnrolled) {
@@ -174,6 +183,7 @@ template <class T, int C, Layout A>
         t.a += size * t.a_row;
         t.c += size * t.c_row;
         if (A != Layout::columns && t.finish == Finish::gated) t.gate += size * t.gate_row;
+        if (t.later != nullptr) t.later += size;
         rows -= size;
         --tiles;
     }
@@ -185,6 +195,7 @@ ONEFOLD_INLINE void panel(Tile<T> t, int64_t rows, int64_t width) {
     constexpr int64_t step = 2 * lanes<T>;
     for (; width > lanes<T>; width -= step) {
         strip<T, 2, A>(t, rows);
+        t.later = nullptr;  // all are asked for
         t.b += step;
         t.c += step;
         t.bias += step;
