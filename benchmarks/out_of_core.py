@@ -3,9 +3,8 @@
 Rows of 60 numbers lie in a file that is in the system's page cache. A network trains on them in memory
 and, in turns, through windows within budgets of a part of the file, a run of one or more epochs each time
 (the first of them checks the rows and finds its window's pages for the first time); the fingerprints must
-be equal. Then
-`onefold train` goes from a Parquet file to a model in processes of their own with smaller and smaller
-budgets, and the peak is what the system says of the process at its end.
+be equal. Then `onefold train` goes from a Parquet file to a model in processes of their own with smaller
+and smaller budgets, and the peak is what the system says of the process at its end.
 
     python benchmarks/out_of_core.py [--quick]
 """

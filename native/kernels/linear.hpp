@@ -270,7 +270,6 @@ static void weight_gradient(const Call& call) {
     t.a_step = x.stride;
     t.b_step = dz.stride;
     t.bias = nullptr;
-    t.later = nullptr;
     for (int64_t block = 0; block < blocks; ++block) {
         const int64_t r0 = call.rows * block / blocks, r1 = call.rows * (block + 1) / blocks;
         t.count = r1 - r0;

@@ -45,10 +45,10 @@ struct Tile {
     Finish finish;  // forward
     const T* gate;
     int64_t gate_row;
-    const std::byte* const* later;    // forward, panels: rows that are gathered later, or null;
-    int64_t later_begin;              // bytes of such a row before the first step
-    int64_t later_first, later_step;  // which of the tile's rows ask for theirs
-    bool streamed = false;            // forward
+    bool streamed = false;                    // forward
+    const std::byte* const* later = nullptr;  // forward, panels: rows that are gathered later, or null;
+    int64_t later_begin = 0;                  // bytes of such a row before the first step
+    int64_t later_first = 0, later_step = 1;  // which of the tile's rows ask for theirs
 };
 
 // Where A's numbers stand. Forward: rows are so and so far apart, or 32 in panels, where every address is
