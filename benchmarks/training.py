@@ -120,7 +120,7 @@ def main(given):
             "",
         ]
     kinds = [Onefold, Torch, Jax] if given.quick else SIDES
-    rounds = 5 if given.quick else 7
+    rounds = 3 if given.quick else 7
     about = machine(
         given.threads,
         ["torch", "jax"] if given.quick else ["torch", "jax", "keras", "scikit-learn"],
