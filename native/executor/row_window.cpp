@@ -134,7 +134,7 @@ void RowWindow::open(const RowFile& file, int64_t row_bytes, int64_t file_rows, 
     const bool same_place = file.descriptor == file_.descriptor && file.offset == file_.offset;
     const bool same_size = row_bytes == row_bytes_ && file_rows == file_rows_ && window_rows == window_rows_;
     const bool same = same_place && same_size && threads == threads_;
-    file_ = file;  // the same place may be mapped elsewhere by now
+    file_ = file;
     if (same && (order == order_ || (order != nullptr && order_ != nullptr && holds_all()))) {
         order_ = order;
         return;
