@@ -62,6 +62,7 @@ void Executor::bind() {
         }
         column_tasks_.push_back(std::move(tasks));
     }
+    find_rooms();
     for (int worker = 0; worker < program_.threads; ++worker)
         for (size_t i = 0; i < matrices.size(); ++i) {
             Call call;
@@ -107,8 +108,58 @@ void Executor::add_tasks(const Operation& operation, Kernel kernel, std::vector<
             task.call.begin = p * matrix.rows + i;
             task.call.end = p * matrix.rows + std::min(matrix.rows, i + rows);
             task.call.panels = std::min(panels, matrix.panels() - p);
+            if (operation.kernel == "weight_gradient") set_used_up(task);
             tasks.push_back(task);
         }
+}
+
+// A block of a gradient as a matrix of its own. Its panels begin as far into a page as the parameter's:
+// elsewhere the processor may take what the update reads for what it has just stored (see stream_update).
+void Executor::set_used_up(Task& task) const {
+    const Call& call = task.call;
+    const int64_t height = call.operand[0].stride, rows = call.end - call.begin;
+    const int64_t panel = call.begin / height, row = call.begin % height;
+    const int64_t stride = rows + (height - rows) % kPanel;
+    const auto moved = [=](Operand operand, int64_t panels) {
+        operand.data =
+            static_cast<std::byte*>(operand.data) + panels * operand.panel * panel_row_bytes() / kPanel;
+        operand.width -= panels * kPanel;
+        return operand;
+    };
+    task.used_up = call;
+    task.used_up.operand[0] = {nullptr, stride, call.operand[0].width - panel * kPanel};
+    task.used_up.operand[1] = moved(call.operand[1], row / kPanel);
+    task.used_up.operand[2] = moved(call.operand[2], panel);
+    task.used_up.begin = 0;
+    task.used_up.end = rows;
+    const auto place = reinterpret_cast<uintptr_t>(data<std::byte>(call, 0) + call.begin * panel_row_bytes());
+    task.in_page = int64_t(place % kPageBytes);
+    task.room_bytes = task.in_page + ((call.panels - 1) * stride + rows) * panel_row_bytes();
+}
+
+// Gradients that an update uses up at once need not leave the caches: every thread makes one block after
+// another in the same place. The places are in the gradient of the largest matrix, whose own blocks are made
+// there too. Updates on two Granite Rapids cores are so many times as fast: 5000-64-10 at 256 rows 1.07,
+// 257-129-65-33-17-5 at 100 1.05, 784-512-512-10 at 128 1.02, 784-1024-1024-1024-10 at 1,024 and others 1.00
+// to 1.01; two Zen 4 cores, with memory of its own: 257-129-65-33-17-5 1.06, others 0.97 to 1.01.
+void Executor::find_rooms() {
+    int largest = -1;
+    int64_t needed = 0;
+    const auto bytes_of = [this](int matrix) {
+        return gradient_->matrices()[size_t(matrix)].panel_rows() * panel_row_bytes();
+    };
+    for (const Task& task : column_tasks_.back()) {
+        if (task.room_bytes == 0) continue;
+        needed = std::max(needed, blocks_of(task.room_bytes, kPageBytes) * kPageBytes);
+        const int matrix = task.operation->operands[0].index;
+        if (largest < 0 || bytes_of(matrix) > bytes_of(largest)) largest = matrix;
+    }
+    if (largest < 0) return;
+    std::byte* const begin = gradient_->at(largest);
+    const int64_t before = -reinterpret_cast<intptr_t>(begin) & (kPageBytes - 1);  // the first whole page
+    if (before + program_.threads * needed > bytes_of(largest)) return;
+    for (int worker = 0; worker < program_.threads; ++worker)
+        rooms_.push_back(begin + before + worker * needed);
 }
 
 // Rows and panels of the blocks in which the gradient of a matrix is made: as square as can be, so

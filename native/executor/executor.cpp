@@ -170,15 +170,19 @@ void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
     const bool streamed = streams(threads);
     ThreadPool::shared().run(threads, int64_t(tasks.size()), [&](int64_t number, int worker) {
         Task& task = tasks[size_t(number)];
-        Call& call = task.call;
+        const bool used_up = fuse && !started_ && task.room_bytes > 0 && !rooms_.empty();
+        Call& call = used_up ? task.used_up : task.call;
+        if (used_up) call.operand[0].data = rooms_[size_t(worker)] + task.in_page;
         call.rows = rows;
         call.resume = started_;
         run_kernel(task.kernel, call, task.operation->kernel, worker);
         if (!fuse) return;
         const int parameter = task.operation->operands[0].index;
         const int64_t height = parameters_->matrices()[size_t(parameter)].rows;
-        for (int64_t p = 0; p < call.panels; ++p)
-            update_block(parameter, call.begin + p * height, call.end + p * height, worker, streamed);
+        std::byte* gradient = data<std::byte>(call, 0) + call.begin * panel_row_bytes();
+        for (int64_t p = 0; p < call.panels; ++p, gradient += call.operand[0].stride * panel_row_bytes())
+            update_block(parameter, task.call.begin + p * height, task.call.end + p * height, gradient,
+                         worker, streamed);
         if (streamed) order_streamed_stores();
     });
 }
@@ -263,9 +267,12 @@ double Executor::reciprocal() const {
     return batch_.weight > 0 ? rule_.scale / batch_.weight : 0;
 }
 
-void Executor::update_block(int parameter, int64_t begin, int64_t end, int worker, bool streamed) {
+// Panel rows [begin, end) of a parameter, whose gradient stands at `gradient`.
+void Executor::update_block(int parameter, int64_t begin, int64_t end, std::byte* gradient, int worker,
+                            bool streamed) {
     const Matrix& matrix = parameters_->matrices()[size_t(parameter)];
     Call& call = update_calls_[size_t(worker) * parameters_->matrices().size() + size_t(parameter)];
+    call.operand[2].data = gradient - begin * panel_row_bytes();
     call.numbers = update_numbers_[rule_.decayed[size_t(parameter)] ? 1 : 0].data();
     const bool narrow = matrix.columns % kPanel != 0;  // the last panel
     const int64_t last = narrow ? std::clamp((matrix.panels() - 1) * matrix.rows, begin, end) : end;
@@ -286,13 +293,12 @@ void Executor::update_block(int parameter, int64_t begin, int64_t end, int worke
 // its transposed copy.
 void Executor::stream_update(int parameter, const Call& call, int64_t begin, int64_t end, int worker) {
     const int64_t height = parameters_->matrices()[size_t(parameter)].rows;
-    const int64_t row_bytes = kPanel * (program_.is_double ? 8 : 4);
+    const int64_t row_bytes = panel_row_bytes();
     // As far into a page as the parameter: elsewhere the processor may take the states' elements for those
     // just stored, and wait for them (twice the time of a step on a Zen 4 core).
-    constexpr int64_t page = 4096;
-    alignas(page) std::byte room[page + kFreshRows * kPanel * int64_t(sizeof(double))];
+    alignas(kPageBytes) std::byte room[kPageBytes + kFreshRows * kPanel * int64_t(sizeof(double))];
     const auto address = reinterpret_cast<uintptr_t>(call.operand[1].data) + uintptr_t(begin * row_bytes);
-    std::byte* const fresh = room + address % page;
+    std::byte* const fresh = room + address % kPageBytes;
     if (call.rows < kPanel) std::memset(fresh, 0, size_t(kFreshRows * row_bytes));
     Call streaming;
     streaming.operand[0] = operand_of({Place::transposed, parameter}, 0);
@@ -372,7 +378,8 @@ bool Executor::update_stage(const double* scalars, int64_t scalar_count) {
     const bool streamed = streams(threads);
     ThreadPool::shared().run(threads, int64_t(blocks_.size()), [&](int64_t number, int worker) {
         const Block& block = blocks_[size_t(number)];
-        update_block(block.parameter, block.begin, block.end, worker, streamed);
+        update_block(block.parameter, block.begin, block.end,
+                     gradient_->at(block.parameter) + block.begin * panel_row_bytes(), worker, streamed);
         if (streamed) order_streamed_stores();
     });
     return true;

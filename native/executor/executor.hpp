@@ -131,6 +131,9 @@ private:
         const Operation* operation;
         Kernel kernel;
         Call call;
+        Call used_up = {};       // the same block, made in the thread's room and used up at once
+        int64_t in_page = 0;     // where it begins there, in bytes
+        int64_t room_bytes = 0;  // that it takes; 0: it is never made there
     };
     // An operand that lies elsewhere for every tile: in a buffer of the micro-batch, or in the user's arrays.
     struct Moving {
@@ -172,6 +175,8 @@ private:
     Call call_of(const Operation& operation, int worker) const;
     RowCall row_call(const Operation& operation, Kernel kernel, int worker) const;
     void add_tasks(const Operation& operation, Kernel kernel, std::vector<Task>& tasks) const;
+    void set_used_up(Task& task) const;
+    void find_rooms();
     std::pair<int64_t, int64_t> block_of(const Matrix& matrix, double operations) const;
     std::pair<int64_t, int64_t> looked_up_block_of(const Matrix& matrix) const;
     Operand operand_of(const Reference& reference, int worker) const;
@@ -183,6 +188,7 @@ private:
     const std::byte* const* rows_after(int64_t first, int64_t rows, int64_t tile, int64_t tiles, int threads,
                                        int worker);
     const Call& moved(RowCall& row_call, int64_t first, int64_t row, int64_t rows, bool streamed) const;
+    int64_t panel_row_bytes() const { return kPanel * (program_.is_double ? 8 : 4); }
     int threads_for(double operations) const;
     bool streams(int threads) const { return running_ == Mode::streamed && threads > 1; }
     Size size_of(int64_t rows) const;
@@ -199,7 +205,8 @@ private:
     double sum_of_squares(const Store& store, double factor, bool decayed_alone);
     void prepare_update(const double* scalars, int64_t scalar_count, double factor);
     bool update_stage(const double* scalars, int64_t scalar_count);
-    void update_block(int parameter, int64_t begin, int64_t end, int worker, bool streamed);
+    void update_block(int parameter, int64_t begin, int64_t end, std::byte* gradient, int worker,
+                      bool streamed);
     void stream_update(int parameter, const Call& call, int64_t begin, int64_t end, int worker);
     void transpose_block(int parameter, int64_t begin, int64_t end, int worker);
     void refresh_transposed();
@@ -220,6 +227,7 @@ private:
     std::vector<std::vector<RowCall>> row_calls_;       // of every stage and thread
     std::vector<std::vector<const std::byte*>> later_;  // of every thread: rows to be asked for
     std::vector<std::vector<Task>> column_tasks_;       // of every stage
+    std::vector<std::byte*> rooms_;                     // of every thread; empty: there are none
     std::vector<Call> update_calls_, transpose_calls_;  // of every thread and parameter
     std::vector<Block> blocks_;                         // of the update
     Kernel transpose_ = nullptr, stream_weights_ = nullptr, squared_norm_ = nullptr, update_ = nullptr;

@@ -12,6 +12,8 @@
 
 namespace onefold {
 
+inline constexpr int64_t kPageBytes = 4096;  // of the small pages, in which processors compare addresses
+
 class Memory {
 public:
     Memory() = default;

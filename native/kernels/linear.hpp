@@ -46,9 +46,8 @@
 // forget_origin(): 87 (62).
 //
 // Lost, updates on two Zen 4 cores: asking for the parameter and its states while a tile of the gradient is
-// made (0.98 to 1.00 times as fast); blocks of gradients that are used up at once made where they never leave
-// the caches (0.97 to 1.01, 257-129-65-33-17-5 at 100 rows 1.06); 12, 16 or 32 tasks of gradients a thread
-// instead of 8 (0.98 to 1.01); sums of biases over four panels at once (0.98 to 1.01).
+// made (0.98 to 1.00 times as fast); 12, 16 or 32 tasks of gradients a thread instead of 8 (0.98 to 1.01);
+// sums of biases over four panels at once (0.98 to 1.01).
 //
 // Lost: row tiles of 144 rows (193 against 194) and of 216 (184); asking for B twelve steps ahead
 // into the first-level cache (219 against 222). With AVX2: tiles of 3 rows by 4 vectors (74 against 88).

@@ -77,6 +77,30 @@ def test_how_threads_work_together_cannot_be_seen(dtype, hidden, monkeypatch):
     assert run(1, 2, optimizer=of.Adam(0.01, clip_global_norm=1e6)) == whole
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch_size", [1, 2, 60])
+def test_where_gradients_are_made_cannot_be_seen(dtype, batch_size, monkeypatch):
+    """An update at once makes them in one place after another; one that is clipped by the norm where they belong."""
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(60, 230)), rng.integers(0, 4, 60)
+
+    def run(threads, clip):
+        layers = [of.Dense(100, "relu"), of.Dense(36, "relu"), of.Dense(4)]
+        net = of.Network(layers, inputs=230, dtype=dtype, seed=6)
+        optimizer = of.Adam(0.01, clip_global_norm=clip)
+        net.fit(
+            x, y, loss="cross_entropy", optimizer=optimizer, epochs=2, batch_size=batch_size,
+            threads=threads, verbose=0,
+        )  # fmt: skip
+        return net.fingerprint()
+
+    whole = run(1, 1e6)
+    for level in LEVELS:
+        monkeypatch.setenv("ONEFOLD_ISA", level)
+        for threads in (1, 2):
+            assert run(threads, None) == whole
+
+
 def test_asking_for_rows_of_wide_inputs_cannot_be_seen():
     """Of all rows, which no cache holds, later ones are asked for while others run; of the first half none."""
     rng = np.random.default_rng(1)
