@@ -198,6 +198,23 @@ ONEFOLD_INLINE Vd select(IVec<double> mask, Vd yes, Vd no) {
     return mask ? yes : no;
 }
 
+// x where it has any of these bits, else zero.
+#if ONEFOLD_VECTOR_BYTES == 64
+ONEFOLD_INLINE Vf where_bits(Vf x, int32_t bits) {
+    return (Vf)_mm512_maskz_mov_ps(_mm512_test_epi32_mask((__m512i)x, _mm512_set1_epi32(bits)), (__m512)x);
+}
+ONEFOLD_INLINE Vd where_bits(Vd x, int64_t bits) {
+    return (Vd)_mm512_maskz_mov_pd(_mm512_test_epi64_mask((__m512i)x, _mm512_set1_epi64(bits)), (__m512d)x);
+}
+#else
+ONEFOLD_INLINE Vf where_bits(Vf x, int32_t bits) {
+    return select(((IVec<float>)x & bits) != 0, x, Vf{});
+}
+ONEFOLD_INLINE Vd where_bits(Vd x, int64_t bits) {
+    return select(((IVec<double>)x & bits) != 0, x, Vd{});
+}
+#endif
+
 // a < b ? a : b and a > b ? a : b: b where one is NaN or both are zero, as x86 has them.
 template <class V>
 ONEFOLD_INLINE V smaller(V a, V b) {
@@ -266,7 +283,7 @@ ONEFOLD_INLINE Vf sqrt(Vf a) {
     const __m512i range = _mm512_set1_epi32((96 + 128) << 23);
     if (_mm512_mask_cmp_epu32_mask(some, above, range, _MM_CMPINT_NLT) != 0) [[unlikely]]
         return (Vf)_mm512_sqrt_ps(x);
-    return (Vf)_mm512_mask_mov_ps(x, some, square_root(x, _mm512_rsqrt14_ps(x)));
+    return (Vf)square_root(x, _mm512_maskz_rsqrt14_ps(some, x));  // of a zero: that zero
 }
 ONEFOLD_INLINE Vd sqrt(Vd a) {
     return (Vd)_mm512_sqrt_pd((__m512d)a);

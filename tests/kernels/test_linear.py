@@ -205,15 +205,26 @@ def test_bias_gradient(columns, dtype):
         assert (out[count] == GUARD).all()
 
 
-@pytest.mark.parametrize(("inputs", "columns"), [(1, 1), (5, 40), (33, 31), (64, 32), (70, 100)])
-def test_transpose(inputs, columns):
-    weight = np.arange(inputs * columns, dtype=np.float32).reshape(inputs, columns)
-    turned = np.zeros((-(-inputs // PANEL), columns, PANEL), np.float32)
-    total = -(-columns // PANEL) * inputs
-    for begin, end in ((0, total // 2), (total // 2, total)):
-        operands = [(turned, columns, inputs), (panels(weight), inputs, columns)]
-        _core.run_kernel("transpose", "float32", LEVELS[0], operands, 0, begin=begin, end=end)
-    np.testing.assert_array_equal(unpanels(turned, inputs), weight.T)
+@pytest.mark.parametrize(
+    ("inputs", "columns"), [(1, 1), (5, 40), (33, 31), (64, 32), (37, 7), (37, 8), (70, 100)]
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_transpose(inputs, columns, dtype):
+    weight = np.arange(1, inputs * columns + 1, dtype=dtype).reshape(inputs, columns)
+    total, count = -(-columns // PANEL) * inputs, -(-inputs // PANEL)
+    for level in LEVELS:
+        turned = np.full((count * columns + 1, PANEL), GUARD, dtype)
+        turned[:-1] = 0
+        for begin, end in ((0, total // 2), (total // 2, total)):
+            operands = [(turned, columns, inputs), (panels(weight), inputs, columns)]
+            _core.run_kernel(
+                "transpose", np.dtype(dtype).name, level, operands, 0, begin=begin, end=end
+            )
+        assert (turned[-1] == GUARD).all()
+        padded = turned[:-1].reshape(count, columns, PANEL).transpose(1, 0, 2)
+        np.testing.assert_array_equal(
+            padded.reshape(columns, -1), np.pad(weight.T, ((0, 0), (0, -inputs % PANEL)))
+        )
 
 
 @pytest.mark.parametrize(("inputs", "columns"), [(1, 1), (33, 31), (64, 32), (70, 100)])
