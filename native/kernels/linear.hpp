@@ -66,7 +66,8 @@ template <class T, int R>
 inline constexpr int kPanelsAtOnce = kTileRows * 2 * lanes<T> / (R * int(kPanel));
 
 // R rows, few, against P panels of W at once. One row of 64-64: 148 -> 75 ns; of 256-256: 2.3 -> 1.5 us. Two
-// panels are worth a function of their own: an update of 64-128-128-10 at 2 rows is 1.05 times as fast with it.
+// panels are worth a function of their own: an update of 64-128-128-10 at 2 rows is 1.05 times as fast with
+// it.
 template <class T, int R, int P>
 [[gnu::noinline]] static void few_rows_panels(const Call& call, int64_t first) {
     constexpr int V = int(kPanel) / lanes<T>;

@@ -195,8 +195,8 @@ static void squared_norm(const Call& call) {
 }
 
 // Tries a step of Adam with both kinds of square roots, some microseconds. Cycles for 16 elements with the
-// instruction and with products: on a Zen 4 core 17 and 27, on an Emerald Rapids core 32 and 23; with products
-// on a Granite Rapids core 22, and 20 since settled() and zeros take an instruction less each.
+// instruction and with products: on a Zen 4 core 17 and 27, on an Emerald Rapids core 32 and 23; with
+// products on a Granite Rapids core 22, and 20 since settled() and zeros take an instruction less each.
 #if ONEFOLD_VECTOR_BYTES == 64
 static void choose_roots() {
     alignas(64) float arrays[4][512] = {};
