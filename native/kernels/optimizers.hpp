@@ -8,6 +8,9 @@
 // The gradient is g = clamp((G * n0) * n1, -n2, n2), and weight decay, where it is not decoupled, adds
 // n4 * p to it. Zeros stay zeros: padding is updated with the rest.
 // Cost: 12 to 30 operations an element; 4 bytes times (2 + states) read and (1 + states) written.
+//
+// Lost, updates of 784-512-512-10 at 128 rows on two Granite Rapids cores: asking for the parameter and the
+// states 64 to 1,024 elements ahead (0.93 to 0.98 times as fast, the further the slower).
 #pragma once
 
 namespace onefold::ONEFOLD_LEVEL {
