@@ -34,6 +34,15 @@ namespace onefold {
 // of the arithmetic.
 inline constexpr int64_t kUpdateRows = 256;
 
+inline constexpr double kOperationsPerElement = 20;  // of an update, as threads count them
+
+// Of a task that stores past the caches, at its end.
+inline void order_streamed_stores() {
+#if defined(__x86_64__)
+    __builtin_ia32_sfence();
+#endif
+}
+
 // An array of the user: rows at a stride, in one of the types that have a gather kernel.
 struct Source {
     const void* data = nullptr;
@@ -190,6 +199,7 @@ private:
     const Call& moved(RowCall& row_call, int64_t first, int64_t row, int64_t rows, bool streamed) const;
     int64_t panel_row_bytes() const { return kPanel * (program_.is_double ? 8 : 4); }
     int threads_for(double operations) const;
+    double update_cost() const { return kOperationsPerElement * double(parameters_->elements()); }
     bool streams(int threads) const { return running_ == Mode::streamed && threads > 1; }
     Size size_of(int64_t rows) const;
     void poll_if_due();
@@ -201,6 +211,7 @@ private:
     void column_stage(size_t stage, int64_t rows, bool fuse);
     void add_totals(int64_t first, int64_t rows);
 
+    // The update (update.cpp).
     double reciprocal() const;
     double sum_of_squares(const Store& store, double factor, bool decayed_alone);
     void prepare_update(const double* scalars, int64_t scalar_count, double factor);

@@ -1,10 +1,9 @@
 // A block of memory, zeroed and aligned to a cache line; large blocks ask for 2 MiB pages.
 //
 // With 4 KiB pages the address translation alone costs a large network a sixth of its speed. Updates on two
-// Granite Rapids cores, with large pages from 2 instead of 8 MiB on: 784-512-512-10 at 128 rows 1.00 to 1.05
-// times as fast, 5000-64-10 at 256 1.03, 50-200-100-10 at 10,000 1.04; on two Zen 4 cores, from 64 KiB on,
-// six networks 0.99 to 1.02. Only whole large pages are asked for, so that no memory is taken beyond the
-// block.
+// Granite Rapids cores, with large pages from 2 instead of 8 MiB on: 784-512-512-10 at 128 rows 1.00 to 1.06
+// times as fast, 5000-64-10 at 256 and 50-200-100-10 at 10,000 1.00 to 1.04; on two Zen 4 cores, from 64 KiB
+// on, six networks 0.99 to 1.02. Only whole large pages are asked for, and so no memory beyond the block.
 #pragma once
 
 #include <sys/mman.h>

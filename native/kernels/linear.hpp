@@ -61,7 +61,7 @@ namespace onefold::ONEFOLD_LEVEL {
 
 inline constexpr int64_t kBlock = 1024;  // of columns
 
-// Rows of a gradient's block: a panel of both factors (24 kB each) fits into the first-level cache.
+// Rows of a gradient's block: a panel of each factor (24 kB) fits into the first-level cache.
 inline constexpr int64_t kGradientBlock = 192;
 
 // Panels that R rows take side by side, so that there are enough chains to hide an addition's latency:
@@ -160,8 +160,8 @@ template <class T>
             t.streamed = call.streamed && block + 1 == blocks;
             t.later = call.later;
             t.later_begin = k0 * int64_t(sizeof(float));
-            t.later_first = p / panels;
-            t.later_step = (out + panels * kPanel - 1) / (panels * kPanel);
+            t.later_first = p;  // of every row one panel asks
+            t.later_step = (out + kPanel - 1) / kPanel;
             if (t.finish == Finish::gated) {
                 t.gate = row_of<const T>(y, 0) + p * kPanel;
                 t.gate_row = y.stride;

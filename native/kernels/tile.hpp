@@ -1,17 +1,16 @@
 // The register tile of the products in linear.hpp, whose head has its measurements: R rows of A against C
 // vectors of B, the accumulators loaded first, an outer product for each step of the chain.
 //
-// With AVX-512 a tile is 6 rows by 4 vectors where so many columns are left, two panels of float32, else 12
-// by
-// 2. Both have 24 accumulators; a step of the first reads 10 numbers or vectors, of the second 14, and asks
-// for less ahead. That counts where the clock is as fast as the power allows: on a Granite Rapids core
-// multiply-adds in registers run at 3.7 GHz, and at 3.3 beside 14 loads for 24 of them. GFLOP/s of 12 by 2
-// and 6 by 4 there: forward, 72 rows, 256-256 186 and 196, 1024-1024 186 and 199; gradient of 192 rows,
+// With AVX-512 a tile is 6 rows by 4 vectors (two panels of float32) where so many columns are left, else 12
+// by 2. Both have 24 accumulators; a step of the first reads 10 numbers or vectors, of the second 14, and the
+// first asks for less ahead. That counts where the clock is as fast as the power allows: on a Granite Rapids
+// core multiply-adds in registers run at 3.7 GHz, and at 3.3 beside 14 loads for 24 of them. GFLOP/s of 12 by
+// 2 and 6 by 4 there: forward, 72 rows, 256-256 186 and 196, 1024-1024 186 and 199; gradient of 192 rows,
 // 192-128 175 and 188, of 1,024, 1024-1024 174 and 178. Updates on two cores are so many times as fast:
 // 784-1024-1024-1024-10 at 1,024 rows 1.07, 784-512-512-10 at 128 1.08, 100-256-256-10 at 256 1.05,
-// 5000-64-10 at 256 1.08, 50-200-100-10 at 10,000 1.06, 257-129-65-33-17-5 at 100 1.02, 20-64-64-2 at
-// 32 1.03. Lost: 7 rows by 4 vectors, for which the registers do not suffice (0.88 times as fast as 6);
-// blocks of gradients of 96, 128, 256, 384 rows instead of 192 (0.99 to 1.01).
+// 5000-64-10 at 256 1.08, 50-200-100-10 at 10,000 1.01 to 1.06, 257-129-65-33-17-5 at 100 1.02, 20-64-64-2 at
+// 32 1.00 to 1.03. Lost: 7 rows by 4 vectors, for which the registers do not suffice (0.88 times as fast as
+// 6); blocks of gradients of 96, 128, 256, 384 rows instead of 192 (0.99 to 1.01).
 #pragma once
 
 namespace onefold::ONEFOLD_LEVEL {
@@ -80,7 +79,8 @@ struct Tile {
     bool streamed = false;                    // forward
     const std::byte* const* later = nullptr;  // forward, panels: rows that are gathered later, or null;
     int64_t later_begin = 0;                  // bytes of such a row before the first step
-    int64_t later_first = 0, later_step = 1;  // which of the tile's rows ask for theirs
+    int64_t later_first = 0, later_step = 1;  // which of the tile's rows ask for theirs; with two panels
+                                              // those after them too
 };
 
 // Where A's numbers stand. Forward: rows are so and so far apart, or 32 in panels, where every address is
@@ -143,9 +143,10 @@ template <class T, int R, int C, Layout A>
             k = left < kPanel ? left : kPanel;
             ahead_a = reinterpret_cast<const std::byte*>(left > kPanel ? a + t.a_panel : t.a + R * kPanel);
             if (t.later != nullptr)
-                for (int64_t r = t.later_first; r < R; r += t.later_step)
-                    for (int64_t line = 0; line < 128; line += 64)
-                        __builtin_prefetch(t.later[r] + later + line, 0, 2);
+                for (int64_t first = t.later_first; first <= t.later_first + int(two_panels); ++first)
+                    for (int64_t r = first < t.later_step ? first : 0; r < R; r += t.later_step)
+                        for (int64_t line = 0; line < 128; line += 64)
+                            __builtin_prefetch(t.later[r] + later + line, 0, 2);
             later += 128;
         }
         left -= k;
@@ -230,7 +231,10 @@ template <class T, int C, Layout A>
         t.a += size * t.a_row;
         t.c += size * t.c_row;
         if (A != Layout::columns && t.finish == Finish::gated) t.gate += size * t.gate_row;
-        if (t.later != nullptr) t.later += size;
+        if (t.later != nullptr) {
+            t.later += size;
+            t.later_first = (t.later_first + (t.later_step - 1) * size) % t.later_step;
+        }
         rows -= size;
         --tiles;
     }
