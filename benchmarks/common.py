@@ -15,11 +15,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import instruction_sets
 
 RESULTS = Path(__file__).parent / "results"
+Given = TypeVar("Given")
 PAGE = {"suffix": ""}  # of the names of the pages: a second machine's stand beside the first's
 
 
@@ -176,6 +177,30 @@ def fma_peak(threads: int) -> list[float]:
     for worker in workers:
         worker.join()
     return [statistics.median(values) for values in found]
+
+
+def with_peak_after(work: Callable[[], Given], threads: int) -> tuple[Given, float]:
+    """What `work` gives, and GFLOP/s of a core, `threads` of them busy, in the half millisecond after it.
+
+    Where power sets the clock, a core keeps that of its work for about so long.
+    """
+    function = compiled_peak()
+    found: list[float] = []
+    done = threading.Event()
+
+    def measure() -> None:
+        done.wait()
+        found.append(statistics.median(function(50_000) for _ in range(5)))
+
+    others = [threading.Thread(target=measure) for _ in range(threads - 1)]
+    for other in others:
+        other.start()
+    given = work()
+    done.set()
+    measure()
+    for other in others:
+        other.join()
+    return given, statistics.fmean(found)
 
 
 def write(name: str, results: Mapping[str, Any], lines: Sequence[str]) -> None:
