@@ -371,8 +371,8 @@ ONEFOLD_INLINE void multiply_wide(Words a, uint32_t factor, Words& high, Words& 
 #if ONEFOLD_VECTOR_BYTES == 64
     const __m512i x = (__m512i)a, f = _mm512_set1_epi32(int(factor));
     const __m512i even = _mm512_mul_epu32(x, f), odd = _mm512_mul_epu32(_mm512_srli_epi64(x, 32), f);
-    high = (Words)_mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
-    low = (Words)_mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
+    high = (Words)_mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
+    low = (Words)_mm512_mask_shuffle_epi32(even, 0xaaaa, odd, _MM_PERM_CCAA);
 #elif ONEFOLD_VECTOR_BYTES == 32
     const __m256i x = (__m256i)a, f = _mm256_set1_epi32(int(factor));
     const __m256i even = _mm256_mul_epu32(x, f), odd = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), f);
