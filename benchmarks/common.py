@@ -192,7 +192,7 @@ def with_peak_after(work: Callable[[], Given], threads: int) -> tuple[Given, flo
         done.wait()
         found.append(statistics.median(function(50_000) for _ in range(5)))
 
-    others = [threading.Thread(target=measure) for _ in range(threads - 1)]
+    others = [threading.Thread(target=measure, daemon=True) for _ in range(threads - 1)]
     for other in others:
         other.start()
     given = work()
