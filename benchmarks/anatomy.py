@@ -82,7 +82,7 @@ def measure(widths, batch, updates, threads, rounds):
         plain.append(training.seconds())
         before = np.mean(fma_peak(took_part))
         (wall, kernels), after = with_peak_after(training.profile, took_part)
-        at_their_clock.append(after)
+        at_their_clock.append(float(np.mean(after)))
         peaks.append((before, np.mean(fma_peak(took_part))))
         walls.append(wall)
         profiles.append(kernels)

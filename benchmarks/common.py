@@ -164,25 +164,16 @@ def round_trip() -> float:
 
 def fma_peak(threads: int) -> list[float]:
     """GFLOP/s of each core, `threads` of them busy at once, in the instruction set that onefold uses."""
-    function = compiled_peak()
-    found: list[list[float]] = [[] for _ in range(threads)]
-
-    def measure(core: int) -> None:
-        for _ in range(5):
-            found[core].append(function(4_000_000))
-
-    workers = [threading.Thread(target=measure, args=(core,)) for core in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return [statistics.median(values) for values in found]
+    return with_peak_after(lambda: None, threads, steps=4_000_000)[1]
 
 
-def with_peak_after(work: Callable[[], Given], threads: int) -> tuple[Given, float]:
-    """What `work` gives, and GFLOP/s of a core, `threads` of them busy, in the half millisecond after it.
+def with_peak_after(
+    work: Callable[[], Given], threads: int, steps: int = 50_000
+) -> tuple[Given, list[float]]:
+    """What `work` gives, and GFLOP/s of each core, `threads` of them busy at once, right after it.
 
-    Where power sets the clock, a core keeps that of its work for about so long.
+    That is the median of five times `steps`: half a millisecond, for about which a core whose clock is set by
+    power keeps that of its work.
     """
     function = compiled_peak()
     found: list[float] = []
@@ -190,7 +181,7 @@ def with_peak_after(work: Callable[[], Given], threads: int) -> tuple[Given, flo
 
     def measure() -> None:
         done.wait()
-        found.append(statistics.median(function(50_000) for _ in range(5)))
+        found.append(statistics.median(function(steps) for _ in range(5)))
 
     others = [threading.Thread(target=measure, daemon=True) for _ in range(threads - 1)]
     for other in others:
@@ -200,7 +191,7 @@ def with_peak_after(work: Callable[[], Given], threads: int) -> tuple[Given, flo
     measure()
     for other in others:
         other.join()
-    return given, statistics.fmean(found)
+    return given, found
 
 
 def write(name: str, results: Mapping[str, Any], lines: Sequence[str]) -> None:
