@@ -413,6 +413,25 @@ ONEFOLD_INLINE Vf abs(Vf a) {
 ONEFOLD_INLINE Vd abs(Vd a) {
     return (Vd)((IVec<double>)a & ~sign_bit<double>());
 }
+// Whether every |x| is at most `limit`: false with a NaN.
+template <class T>
+ONEFOLD_INLINE bool all_within(Vec<T> x, T limit) {
+    const Vec<T> size = abs(x);
+#if ONEFOLD_VECTOR_BYTES == 64
+    if constexpr (sizeof(T) == 4)
+        return _mm512_cmp_ps_mask((__m512)size, _mm512_set1_ps(limit), _CMP_NLE_UQ) == 0;
+    else
+        return _mm512_cmp_pd_mask((__m512d)size, _mm512_set1_pd(limit), _CMP_NLE_UQ) == 0;
+#elif ONEFOLD_VECTOR_BYTES == 32
+    const __m256i beyond = ~(__m256i)(size <= limit);
+    return _mm256_testz_si256(beyond, beyond) != 0;
+#else
+    const IVec<T> within = size <= limit;
+    typename VectorOf<T>::integer all = -1;
+    for (int i = 0; i < lanes<T>; ++i) all &= within[i];
+    return all != 0;
+#endif
+}
 // max(a, b): b where either is NaN; min likewise.
 ONEFOLD_INLINE Vf max(Vf a, Vf b) {
     return a > b ? a : b;

@@ -130,8 +130,8 @@ ONEFOLD_BACKWARD(gelu_tanh, x, const Vec<T> s = sigmoid_of<T>(gelu_twice_u<T>(x)
 
 // silu: x sigmoid(x). f' = s (1 + x (1 - s)), with 1 - s = sigmoid(-x).
 ONEFOLD_FORWARD(silu, return vanishing<T>(x, sigmoid_of<T>(x));)
-ONEFOLD_BACKWARD(silu, x, const Vec<T> s = sigmoid_of<T>(x);
-                 return dy * (s + vanishing<T>(x, s* sigmoid_of<T>(-x)));)
+ONEFOLD_BACKWARD(silu, x, const Vec<T> e = exp_of<T>(-abs(x)); const Vec<T> s = sigmoid_from<T>(x, e);
+                 return dy * (s + vanishing<T>(x, s* sigmoid_from<T>(-x, e)));)
 
 // hard_silu: x hard_sigmoid(x)
 template <class T>
@@ -146,8 +146,9 @@ ONEFOLD_BACKWARD(hard_silu, x, const Vec<T> middle = (x * T(2) + T(3)) / T(6);
 
 // mish: x tanh(softplus(x)) (Misra 2019). With t = tanh(softplus): f' = t + x sigmoid(x) (1 - t^2).
 ONEFOLD_FORWARD(mish, return vanishing<T>(x, tanh_of<T>(softplus_of<T>(x)));)
-ONEFOLD_BACKWARD(mish, x, const Vec<T> t = tanh_of<T>(softplus_of<T>(x));
-                 const Vec<T> s = sigmoid_of<T>(x) * fma(-t, t, broadcast(T(1)));
+ONEFOLD_BACKWARD(mish, x, const Vec<T> e = exp_of<T>(-abs(x));
+                 const Vec<T> t = tanh_of<T>(softplus_from<T>(x, e));
+                 const Vec<T> s = sigmoid_from<T>(x, e) * fma(-t, t, broadcast(T(1)));
                  return dy * (t + vanishing<T>(x, s));)
 
 // sigmoid: f' = y (1 - y)

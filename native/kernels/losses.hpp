@@ -143,7 +143,8 @@ ONEFOLD_MEAN_LOSS(gamma, const Vec<T> safe = z + T(p[0]); const Vec<T> ratio = y
 // softplus(z) - t z with t = y (1 - p0) + p0 / 2
 ONEFOLD_MEAN_LOSS(sigmoid_cross_entropy,
                   const Vec<T> t = fma(y, broadcast(T(1 - p[0])), broadcast(T(p[0] / 2)));
-                  slope = sigmoid_of<T>(z) - t; return softplus_of<T>(z) - t * z;)
+                  const Vec<T> e = exp_of<T>(-abs(z)); slope = sigmoid_from<T>(z, e) - t;
+                  return softplus_from<T>(z, e) - t * z;)
 
 // max(1 - y z, 0) for y in {-1, 1}
 ONEFOLD_MEAN_LOSS(hinge, const Vec<T> m = T(1) - y * z; const IVec<T> inside = m <= Vec<T>{};
@@ -186,29 +187,37 @@ static void softmax_cross_entropy(const Call& call) {
     });
 }
 
-// Element 0 of the 16-lane tree over `count` vectors, the missing ones being zero.
+// The sum of `count` vectors as row_sum adds a row's elements: 16 chains joined by one tree. They are used up.
 template <class T>
-ONEFOLD_INLINE Vec<T> tree_of_columns(Vec<T> (&column)[lanes<T>], int64_t count) {
+ONEFOLD_INLINE Vec<T> sum_of_columns(Vec<T>* column, int64_t count) {
+    for (int64_t c = kReductionLanes; c < count; ++c)
+        column[c % kReductionLanes] = column[c % kReductionLanes] + column[c];
     for (int64_t half = kReductionLanes / 2; half > 0; half /= 2)
         for (int64_t i = 0; i < half && i + half < count; ++i) column[i] = column[i] + column[i + half];
     return column[0];
 }
 
-// softmax_cross_entropy_labels for at most `lanes` classes, `lanes` rows at a time: a vector holds one
-// class of every row. The sums go by the same tree, so the bits are those of the row-wise form.
-// 20-64-64-2 at 32 rows: 1.62 -> 0.21 us of an update of 9; 100-256-256-10 at 256 rows: 18.5 -> 3.3 us of
-// 630.
+// Vectors of a row's classes that few_classes takes: they lie in one panel.
 template <class T>
-static void few_classes(const Call& call) {
+inline constexpr int kClassVectors = kPanel / lanes<T> < 4 ? kPanel / lanes<T> : 4;
+
+// softmax_cross_entropy_labels for so few classes that V vectors hold them, `lanes` rows at a time: a vector
+// holds one class of every row. The sums go by the same tree, so the bits are those of the row-wise form.
+// 20-64-64-2 at 32 rows: 1.62 -> 0.21 us of an update of 9; 100-256-256-10 at 256 rows: 18.5 -> 3.3 us of
+// 630. More than one vector, ns a row on a Granite Rapids core: 10 classes with AVX2 53 -> 16, 26 classes with
+// AVX-512 53 -> 19.
+template <class T, int V>
+[[gnu::noinline]] static void few_classes(const Call& call) {
     constexpr int L = lanes<T>;
     const auto& [loss, dz, z, y, w] = reinterpret_cast<const Operand(&)[5]>(call.operand);
-    const int64_t classes = z.width;
+    const int64_t classes = z.width, last = classes - (V - 1) * L;
     const T keep = T(1 - call.numbers[0]), floor = T(call.numbers[0] / double(classes));
     for (int64_t first = 0; first < call.rows; first += L) {
         const int64_t rows = call.rows - first < L ? call.rows - first : L;
         alignas(64) T weights[L], chosen[L], losses[L];
         alignas(64) typename VectorOf<T>::integer labels[L];
-        Vec<T> column[L], term[L];
+        Vec<T> square[V][L], term[V * L];
+        Vec<T>* const column = square[0];
 #pragma GCC unroll 16
         for (int r = 0; r < L; ++r) {
             const int64_t row = first + (r < rows ? r : 0);
@@ -216,20 +225,22 @@ static void few_classes(const Call& call) {
             labels[r] = static_cast<const int32_t*>(y.data)[row * y.stride];
             weights[r] = w.data ? static_cast<const T*>(w.data)[row * w.stride] : T(1);
             chosen[r] = from[labels[r]];
-            column[r] = load_part(from, classes);
+#pragma GCC unroll 4
+            for (int v = 0; v < V; ++v) square[v][r] = load_part(from + v * L, v < V - 1 ? L : last);
         }
-        turn<T>(column);
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) turn<T>(square[v]);
         IVec<T> label;
         memcpy(&label, labels, sizeof label);
         const Vec<T> weight = load(weights);
         Vec<T> most = column[0];
         for (int64_t c = 1; c < classes; ++c) most = maximum_or_nan<T>(most, column[c]);
         for (int64_t c = 0; c < classes; ++c) term[c] = exp_of<T>(column[c] - most);
-        const Vec<T> total = most + log_of<T>(tree_of_columns<T>(term, classes));
+        const Vec<T> total = most + log_of<T>(sum_of_columns<T>(term, classes));
         Vec<T> value = keep * (total - load(chosen));
         if (floor != T(0)) {
             for (int64_t c = 0; c < classes; ++c) term[c] = Vec<T>{} + (total - column[c]);
-            value = fma(broadcast(floor), tree_of_columns<T>(term, classes), value);
+            value = fma(broadcast(floor), sum_of_columns<T>(term, classes), value);
         }
         store(losses, value);
         for (int64_t r = 0; r < rows; ++r)
@@ -240,18 +251,30 @@ static void few_classes(const Call& call) {
             const Vec<T> slope = (exp_of<T>(column[c] - total) - broadcast(floor)) * weight;
             column[c] = select(label == typename VectorOf<T>::integer(c), slope - keep * weight, slope);
         }
-        turn<T>(column);
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) turn<T>(square[v]);
 #pragma GCC unroll 16
-        for (int r = 0; r < L; ++r)
-            if (r < rows) store_part(static_cast<T*>(dz.data) + (first + r) * dz.stride, column[r], classes);
+        for (int r = 0; r < L; ++r) {
+            if (r >= rows) break;
+            T* to = static_cast<T*>(dz.data) + (first + r) * dz.stride;
+#pragma GCC unroll 4
+            for (int v = 0; v < V; ++v) store_part(to + v * L, square[v][r], v < V - 1 ? L : last);
+        }
     }
+}
+
+template <class T, int V = 1>
+ONEFOLD_INLINE void few_classes_in(int64_t vectors, const Call& call) {
+    if (vectors == V) return few_classes<T, V>(call);
+    if constexpr (V < kClassVectors<T>) few_classes_in<T, V + 1>(vectors, call);
 }
 
 // The same with t = 1 for the label's class and 0 for the others, before smoothing.
 template <class T>
 static void softmax_cross_entropy_labels(const Call& call) {
     const int64_t classes = call.operand[2].width;
-    if (classes > 1 && classes <= lanes<T> && call.rows >= kNarrowRows) return few_classes<T>(call);
+    if (classes > 1 && classes <= kClassVectors<T> * lanes<T> && call.rows >= kNarrowRows)
+        return few_classes_in<T>((classes + lanes<T> - 1) / lanes<T>, call);
     for_rows<T, true>(call, [&](const LossRow<T>& row) __attribute__((always_inline)) {
         const T keep = T(1 - row.p[0]), floor = T(row.p[0] / double(row.outputs));
         const T total = log_sum_exp<T>(row.z, row.outputs);

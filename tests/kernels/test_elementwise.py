@@ -238,6 +238,23 @@ def test_loss(name, dtype):
             )
 
 
+@pytest.mark.parametrize("classes", [2, 3, 8, 9, 10, 16, 17, 24, 26, 32, 33])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_of_few_classes_together_are_those_alone(classes, dtype):
+    name = "softmax_cross_entropy_labels"
+    for rows, smoothing, spread in ((8, 0.0, 1), (19, 0.1, 1), (50, 0.0, 40)):
+        z, y, w = loss_case(name, rows, classes, dtype)
+        z *= dtype(spread)  # of 40: classes whose probability is zero, or no normal number
+        alone = [
+            run_loss(name, WAYS[0], z[r : r + 1], y[r : r + 1], w[r : r + 1], (smoothing,))
+            for r in range(rows)
+        ]
+        for way in WAYS:
+            loss, dz = run_loss(name, way, z, y, w, (smoothing,))
+            np.testing.assert_array_equal(loss, np.concatenate([one for one, _ in alone]))
+            np.testing.assert_array_equal(dz, np.concatenate([one for _, one in alone]))
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_gradient_against_fourth_order_differences(name):
     numbers = (0.1,) if name in SMOOTHED else OPTIONS.get(name, ())
