@@ -8,8 +8,9 @@
 #include "activations.hpp"
 #include "embedding.hpp"
 #include "gather.hpp"
-#include "narrow.hpp"
 #include "tile.hpp"
+
+#include "narrow.hpp"
 
 #include "linear.hpp"
 #include "losses.hpp"

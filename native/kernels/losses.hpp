@@ -187,7 +187,8 @@ static void softmax_cross_entropy(const Call& call) {
     });
 }
 
-// The sum of `count` vectors as row_sum adds a row's elements: 16 chains joined by one tree. They are used up.
+// The sum of `count` vectors as row_sum adds a row's elements: 16 chains joined by one tree. They are used
+// up.
 template <class T>
 ONEFOLD_INLINE Vec<T> sum_of_columns(Vec<T>* column, int64_t count) {
     for (int64_t c = kReductionLanes; c < count; ++c)
@@ -204,8 +205,8 @@ inline constexpr int kClassVectors = kPanel / lanes<T> < 4 ? kPanel / lanes<T> :
 // softmax_cross_entropy_labels for so few classes that V vectors hold them, `lanes` rows at a time: a vector
 // holds one class of every row. The sums go by the same tree, so the bits are those of the row-wise form.
 // 20-64-64-2 at 32 rows: 1.62 -> 0.21 us of an update of 9; 100-256-256-10 at 256 rows: 18.5 -> 3.3 us of
-// 630. More than one vector, ns a row on a Granite Rapids core: 10 classes with AVX2 53 -> 16, 26 classes with
-// AVX-512 53 -> 19.
+// 630. More than one vector, ns a row on a Granite Rapids core: 10 classes with AVX2 53 -> 16, 26 classes
+// with AVX-512 53 -> 19.
 template <class T, int V>
 [[gnu::noinline]] static void few_classes(const Call& call) {
     constexpr int L = lanes<T>;

@@ -174,7 +174,8 @@ template <class T>
 
 template <class T>
 ONEFOLD_INLINE Vec<T> exp_of(Vec<T> x) {
-    if (!all_within<T>(x, Format<T>::exp_normal)) [[unlikely]] return exp_at_the_edges<T>(x);
+    if (!all_within<T>(x, Format<T>::exp_normal)) [[unlikely]]
+        return exp_at_the_edges<T>(x);
     IVec<T> k;
     const Vec<T> mantissa = exp_mantissa<T>(x, k);
     return (Vec<T>)((IVec<T>)mantissa + (k << Format<T>::mantissa));
@@ -317,7 +318,8 @@ template <class T>
 }
 template <class T>
 ONEFOLD_INLINE Vec<T> sigmoid_from(Vec<T> x, Vec<T> e) {
-    if (!all_within<T>(x, Format<T>::exp_normal)) [[unlikely]] return sigmoid_at_the_edges<T>(x, e);
+    if (!all_within<T>(x, Format<T>::exp_normal)) [[unlikely]]
+        return sigmoid_at_the_edges<T>(x, e);
     return select(x < Vec<T>{}, e, broadcast(T(1))) / (e + T(1));
 }
 template <class T>

@@ -1,13 +1,24 @@
-// Linear layers with up to four outputs, where a vector of columns would be mostly padding.
+// Linear layers with up to four outputs, or as many columns left over beyond whole vectors, where a vector of
+// columns would be mostly padding; and those with up to four inputs, whose weights stay in registers.
 //
-//   forward          vectors run along the rows: squares of x are turned in registers
-//   weight gradient  vectors run along the inputs
+//   forward          few outputs: vectors run along the rows, x is turned in registers
+//                    few inputs: vectors run along the columns, without a tile to fill
+//   weight gradient  few outputs: vectors run along the inputs
 //
 // Shapes, layout and chains are those of linear.hpp, step for step, and so are the bits.
-// Cost: rows * in * out / lanes multiply-adds, and in the forward direction four shuffles for each
-// vector of x, instead of rows * in multiply-adds for any number of outputs up to a vector's.
-// Measured on a Zen 4 core: an update of 13-100-1 at 64 rows 11.8 -> 9.0 us, of 8-1 at 1,000 rows
-// 18.0 -> 10.5 us (half of it by the gather and the loss), of 20-64-64-2 at 32 rows 17.4 -> 16.4 us.
+// Cost of few outputs: rows * in * out / lanes multiply-adds, and in the forward direction two shuffles and
+// three insertions for each vector of x, instead of rows * in multiply-adds for any number of outputs up to a
+// vector's.
+//
+// Whole matrices of few outputs, updates on a Zen 4 core: 13-100-1 at 64 rows 11.8 -> 9.0 us, 8-1 at 1,000
+// rows 18.0 -> 10.5 us (half of it by the gather and the loss), 20-64-64-2 at 32 rows 17.4 -> 16.4 us. On a
+// Granite Rapids core, AVX-512 and in brackets AVX2: groups of rows that take turns, forward, 64 rows, 100-1
+// 542 -> 462 ns (759 -> 470), 100-4 814 -> 680 (960 -> 967); few inputs, backward with relu, 64 rows, 1-100
+// 470 -> 230 ns (1,080 -> 430); columns left over, forward, 72 rows, 129-65 7.3 -> 6.4 us (12.3 -> 11.2),
+// gradient, 1,400 rows, 200-100 331 -> 287 us (566 -> 556). Updates are so many times as fast with all of it:
+// 13-100-1 1.09 (1.12), 257-129-65-33-17-5 at 100 rows 1.03 (1.02), 33-77-51-3 at 50 1.02 (1.02).
+// Lost: four groups with AVX-512 (602 ns for 100-1); left-over columns forward where a tile of two vectors
+// would have had room for them (50 rows, 77-51 0.88 times as fast).
 #pragma once
 
 namespace onefold::ONEFOLD_LEVEL {
@@ -16,15 +27,15 @@ inline constexpr int kNarrow = 4;
 // With fewer rows turning squares costs more than it saves.
 inline constexpr int64_t kNarrowRows = 8;
 
-// Calls f with the number of outputs, 1 to kNarrow, as a type.
+// Calls f with a number of columns, 1 to kNarrow, as a type.
 template <int N>
-struct Outputs {};
+struct Columns {};
 template <class F>
-ONEFOLD_INLINE void with_outputs(int64_t outputs, F f) {
-    if (outputs == 1) f(Outputs<1>{});
-    if (outputs == 2) f(Outputs<2>{});
-    if (outputs == 3) f(Outputs<3>{});
-    if (outputs == 4) f(Outputs<4>{});
+ONEFOLD_INLINE void with_columns(int64_t columns, F f) {
+    if (columns == 1) f(Columns<1>{});
+    if (columns == 2) f(Columns<2>{});
+    if (columns == 3) f(Columns<3>{});
+    if (columns == 4) f(Columns<4>{});
 }
 
 // One step of a square's transposition: in every pair of rows `Step` apart, the blocks of `Step`
@@ -47,58 +58,185 @@ ONEFOLD_INLINE void turn(Vec<T> (&row)[lanes<T>]) {
     if constexpr (2 * Step < lanes<T>) turn<T, 2 * Step>(row);
 }
 
-// z = x W + b, `lanes` rows at a time; b may be absent.
-template <class T, int N>
-[[gnu::noinline]] static void narrow_forward(const Call& call) {
-    constexpr int L = lanes<T>;
-    const auto& [z, x, W, b] = reinterpret_cast<const Operand(&)[4]>(call.operand);
-    const T* weight = static_cast<const T*>(W.data);
-    const T* bias = static_cast<const T*>(b.data);
-    const int64_t in = W.stride;
-    for (int64_t first = 0; first < call.rows; first += L) {
-        const int64_t rows = call.rows - first < L ? call.rows - first : L;
-        Vec<T> sum[N];
-        for (int j = 0; j < N; ++j) sum[j] = bias ? broadcast_bits(bias[j]) : Vec<T>{};
-        Vec<T> square[L];
-        int64_t k = 0;
-        for (; k + L <= in; k += L) {
-            const T* from = row_of<const T>(x, first) + k;
-#pragma GCC unroll 16
-            for (int r = 0; r < L; ++r) square[r] = load(from + (r < rows ? r : 0) * x.stride);
-            turn<T>(square);
-#pragma GCC unroll 16
-            for (int s = 0; s < L; ++s)
+// Of `lanes` rows the first 16 bytes, turned: vector c holds column c of all of them. Only what is in the
+// same 16 bytes changes places.
+template <class T>
+inline constexpr int kHead = 16 / int(sizeof(T));
+template <class T>
+ONEFOLD_INLINE void load_turned(Vec<T> (&column)[kHead<T>], const T* from, int64_t stride) {
+    constexpr int half = kHead<T> / 2;
 #pragma GCC unroll 4
-                for (int j = 0; j < N; ++j)
-                    sum[j] = fma(square[s], broadcast_bits(weight[(k + s) * kPanel + j]), sum[j]);
-        }
-        if (k < in) {
-            const T* from = row_of<const T>(x, first) + k;
+    for (int r = 0; r < kHead<T>; ++r) column[r] = load_heads(from + r * stride, kHead<T> * stride);
+    IVec<T> low, high;
 #pragma GCC unroll 16
-            for (int r = 0; r < L; ++r) square[r] = load_part(from + (r < rows ? r : 0) * x.stride, in - k);
-            turn<T>(square);
-            alignas(64) T turned[L * L];
-#pragma GCC unroll 16
-            for (int s = 0; s < L; ++s) store(turned + s * L, square[s]);
-            for (int64_t s = 0; k + s < in; ++s)
-#pragma GCC unroll 4
-                for (int j = 0; j < N; ++j)
-                    sum[j] = fma(load(turned + s * L), broadcast_bits(weight[(k + s) * kPanel + j]), sum[j]);
+    for (int i = 0; i < lanes<T>; ++i) {
+        low[i] = i % 2 * lanes<T> + i / kHead<T> * kHead<T> + i % kHead<T> / 2;
+        high[i] = low[i] + half;
+    }
+    // Stage by stage rows r and r + half are dealt out like the halves of a deck.
+#pragma GCC unroll 2
+    for (int stage = 1; stage < kHead<T>; stage *= 2) {
+        Vec<T> dealt[kHead<T>];
+#pragma GCC unroll 2
+        for (int r = 0; r < half; ++r) {
+            dealt[2 * r] = shuffle<T>(column[r], column[r + half], low);
+            dealt[2 * r + 1] = shuffle<T>(column[r], column[r + half], high);
         }
-        alignas(64) T out[N * L];
-        for (int j = 0; j < N; ++j) store(out + j * L, sum[j]);
-        for (int64_t r = 0; r < rows; ++r) {
-            T* to = static_cast<T*>(z.data) + (first + r) * z.stride;
-            store(to, Vec<T>{});
 #pragma GCC unroll 4
-            for (int j = 0; j < N; ++j) to[j] = out[j * L + r];
-        }
+        for (int r = 0; r < kHead<T>; ++r) column[r] = dealt[r];
     }
 }
 
-// Rows [i, i + count) of G, `Vectors` vectors of inputs at a time.
+// What becomes of `rows` rows, whose sums stand in the lanes of N vectors.
+template <class T, int N>
+ONEFOLD_INLINE void narrow_finish(const Call& call, Finish finish, Vec<T> (&sum)[N], int64_t first,
+                                  int64_t rows) {
+    constexpr int L = lanes<T>;
+    const auto& [z, x, W, b, y] = reinterpret_cast<const Operand(&)[5]>(call.operand);
+    alignas(64) T out[N * L];
+#pragma GCC unroll 4
+    for (int j = 0; j < N; ++j)
+        store(out + j * L, finish == Finish::relu ? select(sum[j] < zero<T>(), zero<T>(), sum[j]) : sum[j]);
+    const int64_t z_row = z.stride, gate_row = y.stride;
+    T* to = static_cast<T*>(z.data) + first * z_row;
+    const T* gate = finish == Finish::gated ? static_cast<const T*>(y.data) + first * gate_row : nullptr;
+    for (int64_t r = 0; r < rows; ++r, to += z_row) {
+        store(to, Vec<T>{});
+#pragma GCC unroll 4
+        for (int j = 0; j < N; ++j)
+            to[j] = gate == nullptr || gate[r * gate_row + j] > T(0) ? out[j * L + r] : T(0);
+    }
+}
+
+// z = x W + b, `lanes` rows at a time; b may be absent. Several such groups take turns, because a step waits
+// for the one before it in its chain.
+template <class T, int N, int Groups>
+ONEFOLD_INLINE void narrow_groups(const Call& call, Finish finish, int64_t first) {
+    constexpr int L = lanes<T>;
+    const auto& [z, x, W, b] = reinterpret_cast<const Operand(&)[4]>(call.operand);
+    const T* weight = static_cast<const T*>(W.data);
+    const int64_t in = W.stride;
+    Vec<T> sum[Groups][N];
+#pragma GCC unroll 4
+    for (int g = 0; g < Groups; ++g)
+#pragma GCC unroll 4
+        for (int j = 0; j < N; ++j)
+            sum[g][j] = b.data ? broadcast_bits(static_cast<const T*>(b.data)[j]) : Vec<T>{};
+    int64_t k = 0;
+    for (; k + kHead<T> <= in; k += kHead<T>)
+#pragma GCC unroll 4
+        for (int g = 0; g < Groups; ++g) {
+            Vec<T> column[kHead<T>];
+            load_turned<T>(column, row_of<const T>(x, first + g * L) + k, x.stride);
+#pragma GCC unroll 4
+            for (int s = 0; s < kHead<T>; ++s)
+#pragma GCC unroll 4
+                for (int j = 0; j < N; ++j)
+                    sum[g][j] = fma(column[s], broadcast_bits(weight[(k + s) * kPanel + j]), sum[g][j]);
+        }
+    for (; k < in; ++k)
+#pragma GCC unroll 4
+        for (int g = 0; g < Groups; ++g) {
+            const T* from = row_of<const T>(x, first + g * L) + k;
+            alignas(64) T column[L];
+            for (int r = 0; r < L; ++r) column[r] = from[r * x.stride];
+#pragma GCC unroll 4
+            for (int j = 0; j < N; ++j)
+                sum[g][j] = fma(load(column), broadcast_bits(weight[k * kPanel + j]), sum[g][j]);
+        }
+#pragma GCC unroll 4
+    for (int g = 0; g < Groups; ++g) narrow_finish<T, N>(call, finish, sum[g], first + g * L, L);
+}
+
+// The same for fewer rows than a vector has lanes.
+template <class T, int N>
+ONEFOLD_INLINE void narrow_rest(const Call& call, Finish finish, int64_t first, int64_t rows) {
+    constexpr int L = lanes<T>;
+    const auto& [z, x, W, b] = reinterpret_cast<const Operand(&)[4]>(call.operand);
+    Vec<T> sum[N];
+    for (int j = 0; j < N; ++j) sum[j] = b.data ? broadcast_bits(static_cast<const T*>(b.data)[j]) : Vec<T>{};
+    for (int64_t k = 0; k < W.stride; k += L) {
+        const int64_t count = W.stride - k < L ? W.stride - k : L;
+        Vec<T> square[L];
+#pragma GCC unroll 16
+        for (int r = 0; r < L; ++r)
+            square[r] = load_part((row_of<const T>(x, first + (r < rows ? r : 0)) + k), count);
+        turn<T>(square);
+        alignas(64) T turned[L * L];
+#pragma GCC unroll 16
+        for (int s = 0; s < L; ++s) store(turned + s * L, square[s]);
+        const T* weight = static_cast<const T*>(W.data) + k * kPanel;
+        for (int64_t s = 0; s < count; ++s)
+#pragma GCC unroll 4
+            for (int j = 0; j < N; ++j)
+                sum[j] = fma(load(turned + s * L), broadcast_bits(weight[s * kPanel + j]), sum[j]);
+    }
+    narrow_finish<T, N>(call, finish, sum, first, rows);
+}
+
+template <class T, int N>
+[[gnu::noinline]] static void narrow_forward(const Call& call, Finish finish) {
+    constexpr int L = lanes<T>, groups = N > 2 || L > 8 ? 2 : 4;
+    int64_t first = 0;
+    for (; first + groups * L <= call.rows; first += groups * L)
+        narrow_groups<T, N, groups>(call, finish, first);
+    for (; first + L <= call.rows; first += L) narrow_groups<T, N, 1>(call, finish, first);
+    if (first < call.rows) narrow_rest<T, N>(call, finish, first, call.rows - first);
+}
+
+// C vectors of columns, from `first` on, of z = x W + b for N inputs: W and b stay in registers.
+template <class T, int N, int C, Finish F, bool Streamed>
+ONEFOLD_INLINE void few_inputs_columns(const Call& call, int64_t first) {
+    const auto& [z, x, W, b, y] = reinterpret_cast<const Operand(&)[5]>(call.operand);
+    const T* weight = static_cast<const T*>(W.data) + first / kPanel * N * kPanel + first % kPanel;
+    Vec<T> start[C], right[N][C];
+#pragma GCC unroll 2
+    for (int v = 0; v < C; ++v) {
+        start[v] = b.data ? load(static_cast<const T*>(b.data) + first + v * lanes<T>) : Vec<T>{};
+#pragma GCC unroll 4
+        for (int k = 0; k < N; ++k) right[k][v] = load(weight + k * kPanel + v * lanes<T>);
+    }
+    const T* from = static_cast<const T*>(x.data);
+    T* to = row_of<T>(z, 0) + first;
+    const T* gate = F == Finish::gated ? row_of<const T>(y, 0) + first : nullptr;
+    // Copies: for all the compiler knows what is stored are the fields of the call.
+    const int64_t rows = call.rows, x_row = x.stride, z_row = z.stride, gate_row = y.stride;
+    for (int64_t r = 0; r < rows; ++r, from += x_row, to += z_row, gate += gate_row)
+#pragma GCC unroll 2
+        for (int v = 0; v < C; ++v) {
+            Vec<T> sum = start[v];
+#pragma GCC unroll 4
+            for (int k = 0; k < N; ++k) sum = fma(broadcast_bits(from[k]), right[k][v], sum);
+            if (F == Finish::relu) sum = select(sum < zero<T>(), zero<T>(), sum);
+            if (F == Finish::gated) sum = select(load(gate + v * lanes<T>) > zero<T>(), sum, zero<T>());
+            Streamed ? stream(to + v * lanes<T>, sum) : store(to + v * lanes<T>, sum);
+        }
+}
+
+template <class T, int N, Finish F, bool Streamed>
+[[gnu::noinline]] static void few_inputs_of(const Call& call) {
+    constexpr int L = lanes<T>;
+    int64_t first = 0;
+    for (; first + L < call.operand[2].width; first += 2 * L)
+        few_inputs_columns<T, N, 2, F, Streamed>(call, first);
+    if (first < call.operand[2].width) few_inputs_columns<T, N, 1, F, Streamed>(call, first);
+}
+
+template <class T, int N>
+ONEFOLD_INLINE void few_inputs(const Call& call, Finish finish) {
+    if (call.later != nullptr)
+        for (int64_t r = 0; r < call.rows; ++r) __builtin_prefetch(call.later[r], 0, 2);
+    const auto run = [&]<Finish F>() __attribute__((always_inline)) {
+        call.streamed ? few_inputs_of<T, N, F, true>(call) : few_inputs_of<T, N, F, false>(call);
+    };
+    if (finish == Finish::plain) run.template operator()<Finish::plain>();
+    if (finish == Finish::relu) run.template operator()<Finish::relu>();
+    if (finish == Finish::gated) run.template operator()<Finish::gated>();
+}
+
+// Rows [i, i + count) of G, `Vectors` vectors of inputs at a time; `room` columns are left in its panel.
 template <class T, int N, int Vectors>
-ONEFOLD_INLINE void narrow_columns(const Call& call, int64_t i, int64_t count) {
+ONEFOLD_INLINE void narrow_columns(const Call& call, int64_t i, int64_t count, int64_t room) {
     constexpr int L = lanes<T>;
     const auto& [G, x, dz] = reinterpret_cast<const Operand(&)[3]>(call.operand);
     T* to = static_cast<T*>(G.data) + i * kPanel;
@@ -135,20 +273,20 @@ ONEFOLD_INLINE void narrow_columns(const Call& call, int64_t i, int64_t count) {
         for (int v = 0; v < Vectors; ++v) store(held[j] + v * L, sum[j][v]);
     for (int64_t c = 0; c < count; ++c) {
         if (!call.resume)
-            for (int p = 0; p < kPanel; p += L) store(to + c * kPanel + p, Vec<T>{});
+            for (int p = 0; p < room; p += L) store(to + c * kPanel + p, Vec<T>{});
         for (int j = 0; j < N; ++j) to[c * kPanel + j] = held[j][c];
     }
 }
 
-// Panel rows [begin, end) of G, which is a single panel; `begin` is a multiple of 32. Columns beyond the last
-// one stay zero.
+// Panel rows [begin, end) of G, which is a single panel or its last `room` columns; `begin` is a multiple of
+// 32. Columns beyond the last one stay zero.
 template <class T, int N>
-[[gnu::noinline]] static void narrow_gradient(const Call& call) {
+[[gnu::noinline]] static void narrow_gradient(const Call& call, int64_t room) {
     constexpr int L = lanes<T>;
     int64_t i = call.begin;
     for (; i + 3 * L < call.end; i += 4 * L)
-        narrow_columns<T, N, 4>(call, i, call.end - i < 4 * L ? call.end - i : 4 * L);
-    for (; i < call.end; i += L) narrow_columns<T, N, 1>(call, i, call.end - i < L ? call.end - i : L);
+        narrow_columns<T, N, 4>(call, i, call.end - i < 4 * L ? call.end - i : 4 * L, room);
+    for (; i < call.end; i += L) narrow_columns<T, N, 1>(call, i, call.end - i < L ? call.end - i : L, room);
 }
 
 }  // namespace onefold::ONEFOLD_LEVEL

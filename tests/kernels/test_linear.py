@@ -53,6 +53,14 @@ SHAPES = [
     (17, 100, 2),
     (9, 5, 3),
     (65, 333, 4),
+    # A few inputs, or a few columns beyond whole vectors.
+    (40, 1, 100),
+    (17, 2, 33),
+    (9, 4, 64),
+    (20, 5, 20),
+    (33, 21, 50),
+    (70, 9, 65),
+    (131, 66, 34),
 ]
 
 
@@ -70,7 +78,8 @@ def test_forward(rows, inputs, columns, dtype, biased):
     for other in results[1:]:
         np.testing.assert_array_equal(results[0], other)
     truth = x.astype(float) @ weight.astype(float) + (0 if bias is None else bias.astype(float))
-    bound = inputs * np.finfo(dtype).eps * (np.abs(x) @ np.abs(weight) + 1)
+    size = np.abs(x) @ np.abs(weight) + (1 if bias is None else 1 + np.abs(bias))
+    bound = inputs * np.finfo(dtype).eps * size
     assert (np.abs(results[0] - truth) <= bound).all()
     for way in WAYS:  # a row alone has the same bits
         np.testing.assert_array_equal(forward(way, x[:1], weight, bias), results[0][:1])
