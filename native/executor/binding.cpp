@@ -171,8 +171,7 @@ void Executor::find_rooms() {
 // Lost: threads that take turns, the first continuing every chain over its rows and then the second over
 // those that follow, so that blocks of the gradient change caches instead of values (0.92 to 1.02 times as
 // fast, 20-64-64-2 at 8,192 rows 1.08): a line that has been written there is dearer than ten that are read
-// in order. Sums of biases in
-// the middle of the tasks, when more of what they read is near (0.96 to 1.03).
+// in order. Sums of biases in the middle of the tasks, when more of what they read is near (0.96 to 1.03).
 std::pair<int64_t, int64_t> Executor::block_of(const Matrix& matrix, double operations) const {
     const double share = operations / double(program_.threads * kTasksPerThread);
     const double wanted = std::clamp(share, kOperationsPerTask, kMostOperationsPerTask);
