@@ -95,7 +95,7 @@ template <class T, int R, int C, Layout A>
     const T* b = t.b;
     const int64_t b_step = A == Layout::columns ? t.b_step : kPanel;
     constexpr int steps = kStepsOf<C>;
-    constexpr bool wide = C > 2, two_panels = C * lanes<T> > kPanel;
+    constexpr bool two_panels = C * lanes<T> > kPanel;
     const auto at = [](int v, int64_t panel) __attribute__((always_inline)) {
         const int column = v * lanes<T>;
         return (two_panels ? column / kPanel * panel : 0) + column % kPanel;
@@ -130,7 +130,7 @@ template <class T, int R, int C, Layout A>
         }
         a += A == Layout::columns ? t.a_step : 1;
         b += b_step;
-        if constexpr (A == Layout::columns && !wide) {
+        if constexpr (A == Layout::columns && steps == 1) {
             __builtin_prefetch(ahead_a, 0, 2);
             ahead_a += t.ahead_a.step;
         }
@@ -156,7 +156,7 @@ template <class T, int R, int C, Layout A>
             __builtin_prefetch(ahead_b, 0, 2);
             if constexpr (two_panels) __builtin_prefetch(ahead_b + beside(t.b_panel), 0, 2);
             ahead_b += steps * t.ahead_b.step;
-            if constexpr (A == Layout::columns && wide) {
+            if constexpr (A == Layout::columns && steps > 1) {
                 __builtin_prefetch(ahead_a, 0, 2);
                 ahead_a += steps * t.ahead_a.step;
             }
