@@ -65,8 +65,7 @@ ONEFOLD_INLINE void store(T* p, Vec<T> v) {
     memcpy(p, &v, sizeof v);
 }
 
-// Vectors of the first 16 bytes of several rows, which are `step` elements apart: for matrices of few
-// columns.
+// Vectors of 16 bytes of each of several rows, which are `step` elements apart.
 inline constexpr int kHeads = ONEFOLD_VECTOR_BYTES / 16;
 template <class T>
 ONEFOLD_INLINE Vec<T> load_heads(const T* p, [[maybe_unused]] int64_t step) {

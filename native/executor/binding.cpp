@@ -13,7 +13,7 @@ namespace {
 // A block of the gradient that one task continues: from 2 to 400 microseconds of one core.
 constexpr double kOperationsPerTask = 4e5, kMostOperationsPerTask = 1e8;
 constexpr int kTasksPerThread = 8;
-// Panel rows of a block, and panels where it has not all rows.
+// Panel rows of a block at most, of an embedding's at least, and panels where it has not all rows.
 constexpr int64_t kMostBlockRows = 192, kLeastLookedUpRows = 96, kPanelsBeside = 2;
 // Rows of inputs that are asked for before they are gathered have so many bytes, and are so many that no
 // cache holds them.
@@ -161,12 +161,12 @@ void Executor::find_rooms() {
         rooms_.push_back(begin + before + worker * needed);
 }
 
-// Rows and panels of the blocks in which the gradient of a matrix is made: two panels, as the widest register
-// tile has it, and so many rows, whole panels of x and of the transposed copy, that there are tasks enough;
-// of all rows as many panels. Instead of blocks of 96 or 192 rows, of one panel where that was enough,
-// updates on two Granite Rapids cores are so many times as fast: 50-200-100-10 at 10,000 rows 1.03,
-// 64-256-256-10 at 8,192 1.01 to 1.03, with AVX2 784-512-512-10 at 128 1.02, 64-256-256-10 1.03, others 0.98
-// to 1.02.
+// Rows and panels of the blocks in which the gradient of a matrix is made, so that there are tasks enough:
+// two panels, as the widest register tile has them with AVX-512, and as few rows, by whole panels of x and of
+// the transposed copy; where all rows are few enough, an even number of panels, or one. Instead of blocks of
+// 96 or 192 rows, of one panel where that was enough, updates on two Granite Rapids cores are so many times
+// as fast: 50-200-100-10 at 10,000 rows 1.03, 64-256-256-10 at 8,192 1.01 to 1.03, with AVX2 784-512-512-10
+// at 128 1.02, 64-256-256-10 1.03, others 0.98 to 1.02.
 //
 // Lost: threads that take turns, the first continuing every chain over its rows and then the second over
 // those that follow, so that blocks of the gradient change caches instead of values (0.92 to 1.02 times as
@@ -181,7 +181,8 @@ std::pair<int64_t, int64_t> Executor::block_of(const Matrix& matrix, double oper
     const int64_t most = std::clamp(panel_rows / beside, kPanel, kMostBlockRows);
     const int64_t rows = blocks_of(blocks_of(matrix.rows, blocks_of(matrix.rows, most)), kPanel) * kPanel;
     if (rows < matrix.rows) return {rows, beside};
-    return {matrix.rows, std::max<int64_t>(1, panel_rows / (matrix.rows * beside)) * beside};
+    const int64_t panels = blocks_of(panel_rows, matrix.rows);
+    return {matrix.rows, panels > 1 ? panels / kPanelsBeside * kPanelsBeside : 1};
 }
 
 // Every block of an embedding's gradient reads the codes of all rows: as few as keep the threads busy, though

@@ -14,8 +14,9 @@
 // Row buffers must be writable up to a multiple of 16 columns; what is written there is f of zeros.
 // Cost: 2 * rows * in * out operations each; W is read once for every tile of rows.
 //
-// All three products are one register tile: R rows of A against C vectors of B, the
-// accumulators loaded first, an outer product for each step of the chain. The chain is cut into
+// All three products are one register tile (tile.hpp): R rows of A against C vectors of B, the accumulators
+// loaded first, an outer product for each step of the chain; but for one or two rows (few_rows), up to four
+// inputs (few_inputs.hpp), and up to four columns, or as many left over (narrow.hpp). The chain is cut into
 // blocks of kBlock steps, so that the block of one or two panels (128 kB each) stays in the second-level
 // cache while the tiles of rows pass over it. Meanwhile a tile asks for its share of B's next block and for
 // A's next panel, and in the weight gradient for A, B and C to come: these are in memory or a cache further
@@ -51,13 +52,12 @@
 // made (0.98 to 1.00 times as fast); 12, 16 or 32 tasks of gradients a thread instead of 8 (0.98 to 1.01);
 // sums of biases over four panels at once (0.98 to 1.01).
 //
-// Lost, updates on two Granite Rapids cores: blocks of gradients an even number of panels wide (0.97 to 1.03
-// times as fast); updated weights pushed to the third-level cache with CLDEMOTE (0.88 to 1.00); tiles of 8
-// rows by 3 vectors for what is left of a row (1.00); asking for the parameter and its states during the
-// last block of rows of its gradient (the optimizer 0.70 of its time, the gradient 1.03, updates of
-// 784-512-512-10 1.01 to 1.02 times as fast, of 784-1024-1024-1024-10 and 5000-64-10 0.99 to 1.01); gradients
-// in blocks of 512 rows (alone 1.01, updates 1.00); sums of biases over four or eight vectors at once (0.98
-// to 1.03).
+// Lost, updates on two Granite Rapids cores: updated weights pushed to the third-level cache with CLDEMOTE
+// (0.88 to 1.00); tiles of 8 rows by 3 vectors for what is left of a row (1.00); asking for the parameter and
+// its states during the last block of rows of its gradient (the optimizer 0.70 of its time, the
+// gradient 1.03, updates of 784-512-512-10 1.01 to 1.02 times as fast, of 784-1024-1024-1024-10 and
+// 5000-64-10 0.99 to 1.01); gradients in blocks of 512 rows (alone 1.01, updates 1.00); sums of biases over
+// four or eight vectors at once (0.98 to 1.03).
 //
 // There, peak 243: forward of 64 rows, 1024-1024, 232, and 229 to 231 as part of 1,024 rows or of any number
 // near it, with values and weights that no cache holds the same; blocks of 128, 192, 256, 512 steps 0.98,
@@ -206,11 +206,13 @@ ONEFOLD_INLINE Call columns_from(const Call& call, int64_t first) {
     if (y.data) y.data = row_of<T>(y, 0) + first;
     if (b.data) b.data = static_cast<T*>(b.data) + first;
     W.data = static_cast<T*>(W.data) + first / kPanel * W.stride * kPanel + first % kPanel;
+    z.width -= first;
     W.width -= first;
+    y.width -= first;
     return rest;
 }
 
-// The product in the form that suits its size; says whether it is finished too.
+// The product in the form that suits its size; says whether `finish` was applied too.
 template <class T>
 ONEFOLD_INLINE bool product(const Call& call, Finish finish) {
     const int64_t in = call.operand[2].stride, out = call.operand[2].width;
@@ -224,9 +226,9 @@ ONEFOLD_INLINE bool product(const Call& call, Finish finish) {
     }
     const int64_t whole = without_few(out, 2 * lanes<T>, call.rows);
     if (whole > 0) {
-        Call first = call;
-        first.operand[2].width = whole;
-        in_tiles<T>(first, finish);
+        Call tiled = call;
+        tiled.operand[2].width = whole;
+        in_tiles<T>(tiled, finish);
     }
     if (whole < out) {
         const Call rest = columns_from<T>(call, whole);

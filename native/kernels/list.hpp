@@ -9,8 +9,8 @@
 #include "embedding.hpp"
 #include "gather.hpp"
 #include "tile.hpp"
-
 #include "narrow.hpp"
+#include "few_inputs.hpp"
 
 #include "linear.hpp"
 #include "losses.hpp"

@@ -203,10 +203,10 @@ template <class T>
 inline constexpr int kClassVectors = kPanel / lanes<T> < 4 ? kPanel / lanes<T> : 4;
 
 // softmax_cross_entropy_labels for so few classes that V vectors hold them, `lanes` rows at a time: a vector
-// holds one class of every row. The sums go by the same tree, so the bits are those of the row-wise form.
-// 20-64-64-2 at 32 rows: 1.62 -> 0.21 us of an update of 9; 100-256-256-10 at 256 rows: 18.5 -> 3.3 us of
-// 630. More than one vector, ns a row on a Granite Rapids core: 10 classes with AVX2 53 -> 16, 26 classes
-// with AVX-512 53 -> 19.
+// holds one class of every row. The sums go by the same chains and tree, so the bits are those of the
+// row-wise form. 20-64-64-2 at 32 rows: 1.62 -> 0.21 us of an update of 9; 100-256-256-10 at 256 rows: 18.5
+// -> 3.3 us of 630. More than one vector, ns a row on a Granite Rapids core: 10 classes with AVX2 53 -> 16,
+// 26 classes with AVX-512 53 -> 19.
 template <class T, int V>
 [[gnu::noinline]] static void few_classes(const Call& call) {
     constexpr int L = lanes<T>;
@@ -217,8 +217,7 @@ template <class T, int V>
         const int64_t rows = call.rows - first < L ? call.rows - first : L;
         alignas(64) T weights[L], chosen[L], losses[L];
         alignas(64) typename VectorOf<T>::integer labels[L];
-        Vec<T> square[V][L], term[V * L];
-        Vec<T>* const column = square[0];
+        Vec<T> column[V * L], term[V * L];  // at first row r of vectors v in column[v * L + r]
 #pragma GCC unroll 16
         for (int r = 0; r < L; ++r) {
             const int64_t row = first + (r < rows ? r : 0);
@@ -227,10 +226,10 @@ template <class T, int V>
             weights[r] = w.data ? static_cast<const T*>(w.data)[row * w.stride] : T(1);
             chosen[r] = from[labels[r]];
 #pragma GCC unroll 4
-            for (int v = 0; v < V; ++v) square[v][r] = load_part(from + v * L, v < V - 1 ? L : last);
+            for (int v = 0; v < V; ++v) column[v * L + r] = load_part(from + v * L, v < V - 1 ? L : last);
         }
 #pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) turn<T>(square[v]);
+        for (int v = 0; v < V; ++v) turn<T>(column + v * L);
         IVec<T> label;
         memcpy(&label, labels, sizeof label);
         const Vec<T> weight = load(weights);
@@ -253,13 +252,13 @@ template <class T, int V>
             column[c] = select(label == typename VectorOf<T>::integer(c), slope - keep * weight, slope);
         }
 #pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) turn<T>(square[v]);
+        for (int v = 0; v < V; ++v) turn<T>(column + v * L);
 #pragma GCC unroll 16
         for (int r = 0; r < L; ++r) {
             if (r >= rows) break;
             T* to = static_cast<T*>(dz.data) + (first + r) * dz.stride;
 #pragma GCC unroll 4
-            for (int v = 0; v < V; ++v) store_part(to + v * L, square[v][r], v < V - 1 ? L : last);
+            for (int v = 0; v < V; ++v) store_part(to + v * L, column[v * L + r], v < V - 1 ? L : last);
         }
     }
 }

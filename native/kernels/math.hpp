@@ -122,7 +122,7 @@ ONEFOLD_INLINE Vec<T> polynomial(Vec<T> x, const T (&c)[N]) {
     return sum;
 }
 
-// The reduced argument and the exponent of exp: x = k ln 2 + r. `low` is what r lost to rounding.
+// The reduced argument and the exponent of exp: x = k ln 2 + r.
 template <class T>
 struct Reduced {
     Vec<T> r;
@@ -148,10 +148,10 @@ ONEFOLD_INLINE Vec<T> exp_mantissa(Vec<T> x, IVec<T>& k) {
 }
 
 // exp where some result may not be a normal number. A product that comes out denormal takes a processor 150
-// cycles or more. Here nothing is multiplied that does: 2^64 times the result is rounded by an addition, to a
+// cycles or more. Here no result is such a product: 2^64 times the result is rounded by an addition, to a
 // multiple of what stands for the smallest denormal number, and the count of these is the result's bits.
-// Apart from the rest, ns an element on a Granite Rapids core: up to |x| = 87 exp 0.24 -> 0.18, sigmoid
-// 0.35 -> 0.29, tanh 0.50 -> 0.42 (AVX2 0.48 -> 0.30, 0.66 -> 0.47, 0.97 -> 0.73); up to 200 exp 3.2 -> 0.38,
+// With this case apart, ns an element on a Granite Rapids core: up to |x| = 87 exp 0.24 -> 0.18, sigmoid 0.35
+// -> 0.29, tanh 0.50 -> 0.42 (AVX2 0.48 -> 0.30, 0.66 -> 0.47, 0.97 -> 0.73); up to 200 exp 3.2 -> 0.38,
 // sigmoid 4.5 -> 0.58, softplus 14 -> 1.0.
 template <class T>
 [[gnu::noinline, gnu::cold]] static Vec<T> exp_at_the_edges(Vec<T> x) {
@@ -263,7 +263,7 @@ ONEFOLD_INLINE Vd log(Vd x) {
     return log_of<double>(x);
 }
 
-// The square of a number so small that log1p leaves it as it is may be denormal: it goes around.
+// A number so small that log1p leaves it as it is stays out of the arithmetic: its square may be denormal.
 // UpToOne: of numbers in [0, 1], or NaN, which then gives no number in particular.
 template <class T, bool UpToOne = false>
 ONEFOLD_INLINE Vec<T> log1p_of(Vec<T> x) {

@@ -1,22 +1,21 @@
-// Linear layers with up to four outputs, or as many columns left over beyond whole vectors, where a vector of
-// columns would be mostly padding; and those with up to four inputs, whose weights stay in registers.
+// Linear layers with up to four outputs, or as many columns left over beyond whole vectors (forward: pairs of
+// vectors), where a vector of columns would be mostly padding.
 //
-//   forward          few outputs: vectors run along the rows, x is turned in registers
-//                    few inputs: vectors run along the columns, without a tile to fill
-//   weight gradient  few outputs: vectors run along the inputs
+//   forward          vectors run along the rows: x is turned in registers
+//   weight gradient  vectors run along the inputs
 //
 // Shapes, layout and chains are those of linear.hpp, step for step, and so are the bits.
-// Cost of few outputs: rows * in * out / lanes multiply-adds, and in the forward direction two shuffles and
-// three insertions for each vector of x, instead of rows * in multiply-adds for any number of outputs up to a
-// vector's.
+// Cost: rows * in * out / lanes multiply-adds, and in the forward direction some two shuffles and three
+// insertions for each vector of x (float32 with AVX-512), instead of rows * in multiply-adds for any number
+// of outputs up to a vector's.
 //
 // Whole matrices of few outputs, updates on a Zen 4 core: 13-100-1 at 64 rows 11.8 -> 9.0 us, 8-1 at 1,000
 // rows 18.0 -> 10.5 us (half of it by the gather and the loss), 20-64-64-2 at 32 rows 17.4 -> 16.4 us. On a
 // Granite Rapids core, AVX-512 and in brackets AVX2: groups of rows that take turns, forward, 64 rows, 100-1
-// 542 -> 462 ns (759 -> 470), 100-4 814 -> 680 (960 -> 967); few inputs, backward with relu, 64 rows, 1-100
-// 470 -> 230 ns (1,080 -> 430); columns left over, forward, 72 rows, 129-65 7.3 -> 6.4 us (12.3 -> 11.2),
-// gradient, 1,400 rows, 200-100 331 -> 287 us (566 -> 556). Updates are so many times as fast with all of it:
-// 13-100-1 1.09 (1.12), 257-129-65-33-17-5 at 100 rows 1.03 (1.02), 33-77-51-3 at 50 1.02 (1.02).
+// 542 -> 462 ns (759 -> 470), 100-4 814 -> 680 (960 -> 967); columns left over, forward, 72 rows, 129-65 7.3
+// -> 6.4 us (12.3 -> 11.2), gradient, 1,400 rows, 200-100 331 -> 287 us (566 -> 556). Updates are so many
+// times as fast with all that and few_inputs.hpp: 13-100-1 1.09 (1.12), 257-129-65-33-17-5 at 100 rows 1.03
+// (1.02), 33-77-51-3 at 50 1.02 (1.02).
 // Lost: four groups with AVX-512 (602 ns for 100-1); left-over columns forward where a tile of two vectors
 // would have had room for them (50 rows, 77-51 0.88 times as fast).
 #pragma once
@@ -24,10 +23,10 @@
 namespace onefold::ONEFOLD_LEVEL {
 
 inline constexpr int kNarrow = 4;
-// With fewer rows turning squares costs more than it saves.
+// With fewer rows filling vectors along them, or turning what they hold, costs more than it saves.
 inline constexpr int64_t kNarrowRows = 8;
 
-// Calls f with a number of columns, 1 to kNarrow, as a type.
+// Calls f with a number of columns of W or of x, 1 to kNarrow, as a type.
 template <int N>
 struct Columns {};
 template <class F>
@@ -38,10 +37,10 @@ ONEFOLD_INLINE void with_columns(int64_t columns, F f) {
     if (columns == 4) f(Columns<4>{});
 }
 
-// One step of a square's transposition: in every pair of rows `Step` apart, the blocks of `Step`
-// lanes off the diagonal change places.
+// One step of the transposition of a square, `lanes` vectors: in every pair of rows `Step` apart, the blocks
+// of `Step` lanes off the diagonal change places.
 template <class T, int Step = 1>
-ONEFOLD_INLINE void turn(Vec<T> (&row)[lanes<T>]) {
+ONEFOLD_INLINE void turn(Vec<T>* row) {
     IVec<T> upper, lower;
 #pragma GCC unroll 16
     for (int i = 0; i < lanes<T>; ++i) {
@@ -58,32 +57,34 @@ ONEFOLD_INLINE void turn(Vec<T> (&row)[lanes<T>]) {
     if constexpr (2 * Step < lanes<T>) turn<T, 2 * Step>(row);
 }
 
-// Of `lanes` rows the first 16 bytes, turned: vector c holds column c of all of them. Only what is in the
-// same 16 bytes changes places.
+// Of `lanes` rows the first 16 bytes, turned: lane r of vector c holds column c of row r. Vector r begins as
+// those of rows r, r + kHeadColumns, r + 2 * kHeadColumns, ..., so that whatever changes places stays within
+// 16 bytes, where shuffles are cheapest.
 template <class T>
-inline constexpr int kHead = 16 / int(sizeof(T));
+inline constexpr int kHeadColumns = 16 / int(sizeof(T));
 template <class T>
-ONEFOLD_INLINE void load_turned(Vec<T> (&column)[kHead<T>], const T* from, int64_t stride) {
-    constexpr int half = kHead<T> / 2;
+ONEFOLD_INLINE void load_turned(Vec<T> (&column)[kHeadColumns<T>], const T* from, int64_t stride) {
+    constexpr int half = kHeadColumns<T> / 2;
 #pragma GCC unroll 4
-    for (int r = 0; r < kHead<T>; ++r) column[r] = load_heads(from + r * stride, kHead<T> * stride);
+    for (int r = 0; r < kHeadColumns<T>; ++r)
+        column[r] = load_heads(from + r * stride, kHeadColumns<T> * stride);
     IVec<T> low, high;
 #pragma GCC unroll 16
     for (int i = 0; i < lanes<T>; ++i) {
-        low[i] = i % 2 * lanes<T> + i / kHead<T> * kHead<T> + i % kHead<T> / 2;
+        low[i] = i % 2 * lanes<T> + i / kHeadColumns<T> * kHeadColumns<T> + i % kHeadColumns<T> / 2;
         high[i] = low[i] + half;
     }
     // Stage by stage rows r and r + half are dealt out like the halves of a deck.
 #pragma GCC unroll 2
-    for (int stage = 1; stage < kHead<T>; stage *= 2) {
-        Vec<T> dealt[kHead<T>];
+    for (int stage = 1; stage < kHeadColumns<T>; stage *= 2) {
+        Vec<T> dealt[kHeadColumns<T>];
 #pragma GCC unroll 2
         for (int r = 0; r < half; ++r) {
             dealt[2 * r] = shuffle<T>(column[r], column[r + half], low);
             dealt[2 * r + 1] = shuffle<T>(column[r], column[r + half], high);
         }
 #pragma GCC unroll 4
-        for (int r = 0; r < kHead<T>; ++r) column[r] = dealt[r];
+        for (int r = 0; r < kHeadColumns<T>; ++r) column[r] = dealt[r];
     }
 }
 
@@ -123,13 +124,13 @@ ONEFOLD_INLINE void narrow_groups(const Call& call, Finish finish, int64_t first
         for (int j = 0; j < N; ++j)
             sum[g][j] = b.data ? broadcast_bits(static_cast<const T*>(b.data)[j]) : Vec<T>{};
     int64_t k = 0;
-    for (; k + kHead<T> <= in; k += kHead<T>)
+    for (; k + kHeadColumns<T> <= in; k += kHeadColumns<T>)
 #pragma GCC unroll 4
         for (int g = 0; g < Groups; ++g) {
-            Vec<T> column[kHead<T>];
+            Vec<T> column[kHeadColumns<T>];
             load_turned<T>(column, row_of<const T>(x, first + g * L) + k, x.stride);
 #pragma GCC unroll 4
-            for (int s = 0; s < kHead<T>; ++s)
+            for (int s = 0; s < kHeadColumns<T>; ++s)
 #pragma GCC unroll 4
                 for (int j = 0; j < N; ++j)
                     sum[g][j] = fma(column[s], broadcast_bits(weight[(k + s) * kPanel + j]), sum[g][j]);
@@ -182,56 +183,6 @@ template <class T, int N>
         narrow_groups<T, N, groups>(call, finish, first);
     for (; first + L <= call.rows; first += L) narrow_groups<T, N, 1>(call, finish, first);
     if (first < call.rows) narrow_rest<T, N>(call, finish, first, call.rows - first);
-}
-
-// C vectors of columns, from `first` on, of z = x W + b for N inputs: W and b stay in registers.
-template <class T, int N, int C, Finish F, bool Streamed>
-ONEFOLD_INLINE void few_inputs_columns(const Call& call, int64_t first) {
-    const auto& [z, x, W, b, y] = reinterpret_cast<const Operand(&)[5]>(call.operand);
-    const T* weight = static_cast<const T*>(W.data) + first / kPanel * N * kPanel + first % kPanel;
-    Vec<T> start[C], right[N][C];
-#pragma GCC unroll 2
-    for (int v = 0; v < C; ++v) {
-        start[v] = b.data ? load(static_cast<const T*>(b.data) + first + v * lanes<T>) : Vec<T>{};
-#pragma GCC unroll 4
-        for (int k = 0; k < N; ++k) right[k][v] = load(weight + k * kPanel + v * lanes<T>);
-    }
-    const T* from = static_cast<const T*>(x.data);
-    T* to = row_of<T>(z, 0) + first;
-    const T* gate = F == Finish::gated ? row_of<const T>(y, 0) + first : nullptr;
-    // Copies: for all the compiler knows what is stored are the fields of the call.
-    const int64_t rows = call.rows, x_row = x.stride, z_row = z.stride, gate_row = y.stride;
-    for (int64_t r = 0; r < rows; ++r, from += x_row, to += z_row, gate += gate_row)
-#pragma GCC unroll 2
-        for (int v = 0; v < C; ++v) {
-            Vec<T> sum = start[v];
-#pragma GCC unroll 4
-            for (int k = 0; k < N; ++k) sum = fma(broadcast_bits(from[k]), right[k][v], sum);
-            if (F == Finish::relu) sum = select(sum < zero<T>(), zero<T>(), sum);
-            if (F == Finish::gated) sum = select(load(gate + v * lanes<T>) > zero<T>(), sum, zero<T>());
-            Streamed ? stream(to + v * lanes<T>, sum) : store(to + v * lanes<T>, sum);
-        }
-}
-
-template <class T, int N, Finish F, bool Streamed>
-[[gnu::noinline]] static void few_inputs_of(const Call& call) {
-    constexpr int L = lanes<T>;
-    int64_t first = 0;
-    for (; first + L < call.operand[2].width; first += 2 * L)
-        few_inputs_columns<T, N, 2, F, Streamed>(call, first);
-    if (first < call.operand[2].width) few_inputs_columns<T, N, 1, F, Streamed>(call, first);
-}
-
-template <class T, int N>
-ONEFOLD_INLINE void few_inputs(const Call& call, Finish finish) {
-    if (call.later != nullptr)
-        for (int64_t r = 0; r < call.rows; ++r) __builtin_prefetch(call.later[r], 0, 2);
-    const auto run = [&]<Finish F>() __attribute__((always_inline)) {
-        call.streamed ? few_inputs_of<T, N, F, true>(call) : few_inputs_of<T, N, F, false>(call);
-    };
-    if (finish == Finish::plain) run.template operator()<Finish::plain>();
-    if (finish == Finish::relu) run.template operator()<Finish::relu>();
-    if (finish == Finish::gated) run.template operator()<Finish::gated>();
 }
 
 // Rows [i, i + count) of G, `Vectors` vectors of inputs at a time; `room` columns are left in its panel.

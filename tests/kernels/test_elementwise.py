@@ -255,6 +255,20 @@ def test_rows_of_few_classes_together_are_those_alone(classes, dtype):
             np.testing.assert_array_equal(dz, np.concatenate([one for _, one in alone]))
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_row_that_is_not_finite_leaves_those_beside_it_alone(bad):
+    z, y, w = loss_case("softmax_cross_entropy_labels", 20, 20, np.float32)
+    w[7] = 1
+    spoilt = z.copy()
+    spoilt[7, 3] = bad
+    for way in WAYS:
+        loss, dz = run_loss("softmax_cross_entropy_labels", way, z, y, w, (0.1,))
+        worse, slope = run_loss("softmax_cross_entropy_labels", way, spoilt, y, w, (0.1,))
+        assert not np.isfinite(worse[7])
+        np.testing.assert_array_equal(np.delete(worse, 7), np.delete(loss, 7))
+        np.testing.assert_array_equal(np.delete(slope, 7, 0), np.delete(dz, 7, 0))
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_gradient_against_fourth_order_differences(name):
     numbers = (0.1,) if name in SMOOTHED else OPTIONS.get(name, ())

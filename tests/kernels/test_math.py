@@ -100,7 +100,9 @@ def test_every_level_gives_the_same_bits(name, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_value_does_not_depend_on_those_beside_it(name, dtype):
     # Vectors with a far value in them go another way.
-    x = np.linspace(0.01, 9, 256, dtype=dtype) * (1 if name in POSITIVE | ABOVE_MINUS_ONE else -1)
+    x = np.linspace(-9, 9, 256, dtype=dtype)
+    if name in POSITIVE | ABOVE_MINUS_ONE:
+        x = np.abs(x)
     far = np.array([-1e6, 1e6, np.nan, -90, 90, -720, 720, 1e-40, 0], dtype)
     for level in _core.levels():
         alone = call(name, level, x)
@@ -118,8 +120,8 @@ def test_a_value_does_not_depend_on_those_beside_it(name, dtype):
 )
 def test_exp_and_sigmoid_at_the_edges_of_the_normal_numbers(dtype, low, high):
     x = np.concatenate([np.linspace(*low, 1500, dtype=dtype), np.linspace(*high, 500, dtype=dtype)])
-    small = 2 * np.sum(np.abs(call("exp", _core.levels()[0], x)) < np.finfo(dtype).smallest_normal)
-    assert small > 1500  # most of them are denormal
+    exps = call("exp", _core.levels()[0], x)
+    assert np.sum((exps > 0) & (exps < np.finfo(dtype).smallest_normal)) > 1000
     for level in _core.levels():
         assert error_in_ulp(call("exp", level, x), x, mpmath.exp) <= 1
         sigmoid = call("sigmoid", level, x)
