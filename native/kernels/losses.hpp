@@ -46,9 +46,7 @@ template <class T>
 ONEFOLD_INLINE Vec<T> of_rows(const Operand& column, int64_t first, int64_t rows) {
     const T* from = static_cast<const T*>(column.data) + first * column.stride;
     if (column.stride == 1) return load_part(from, rows);
-    alignas(64) T values[lanes<T>] = {};
-    for (int64_t r = 0; r < rows; ++r) values[r] = from[r * column.stride];
-    return load(values);
+    return load_apart(from, column.stride, rows);
 }
 
 template <class T, class F>

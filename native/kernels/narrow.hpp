@@ -138,12 +138,10 @@ ONEFOLD_INLINE void narrow_groups(const Call& call, Finish finish, int64_t first
     for (; k < in; ++k)
 #pragma GCC unroll 4
         for (int g = 0; g < Groups; ++g) {
-            const T* from = row_of<const T>(x, first + g * L) + k;
-            alignas(64) T column[L];
-            for (int r = 0; r < L; ++r) column[r] = from[r * x.stride];
+            const Vec<T> column = load_apart(row_of<const T>(x, first + g * L) + k, x.stride, L);
 #pragma GCC unroll 4
             for (int j = 0; j < N; ++j)
-                sum[g][j] = fma(load(column), broadcast_bits(weight[k * kPanel + j]), sum[g][j]);
+                sum[g][j] = fma(column, broadcast_bits(weight[k * kPanel + j]), sum[g][j]);
         }
 #pragma GCC unroll 4
     for (int g = 0; g < Groups; ++g) narrow_finish<T, N>(call, finish, sum[g], first + g * L, L);

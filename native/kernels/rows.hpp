@@ -27,6 +27,14 @@ ONEFOLD_INLINE int64_t panel_width(int64_t width, int64_t first) {
     return width - first < kPanel ? width - first : kPanel;
 }
 
+// So many numbers that are `stride` apart; the other lanes are zero.
+template <class T>
+ONEFOLD_INLINE Vec<T> load_apart(const T* from, int64_t stride, int64_t count) {
+    alignas(64) T values[lanes<T>] = {};
+    for (int64_t i = 0; i < count; ++i) values[i] = from[i * stride];
+    return load(values);
+}
+
 template <class T>
 ONEFOLD_INLINE void copy_part(T* to, const T* from, int64_t count) {
     for (; count >= lanes<T>; count -= lanes<T>, to += lanes<T>, from += lanes<T>) store(to, load(from));
