@@ -251,6 +251,13 @@ ONEFOLD_INLINE Vec<T> shuffle(Vec<T> a, Vec<T> b, IVec<T> from) {
 #endif
 }
 
+// Sets root to sqrt(v) where that is quick and m and v have no denormal number and no negative zero in their
+// lanes; else it says false.
+template <class V>
+ONEFOLD_INLINE bool root_of_settled(V, V, V&) {
+    return false;
+}
+
 #if ONEFOLD_VECTOR_BYTES == 64
 ONEFOLD_INLINE Vf fma(Vf a, Vf b, Vf c) {
     return (Vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
@@ -274,18 +281,34 @@ ONEFOLD_INLINE __m512 square_root(__m512 x, __m512 estimate) {
 // processors have dividers of very different speed: choose_roots() says which way is faster here. It is
 // always left for vectors with a value below 2^-96 that is not zero, an infinity, a NaN or a negative value.
 inline bool roots_from_products = false;
+ONEFOLD_INLINE __mmask16 not_zero(__m512 x) {
+    return _mm512_cmp_ps_mask(x, __m512{}, _CMP_NEQ_UQ);
+}
+ONEFOLD_INLINE __mmask16 left_alone(__mmask16 not_zero, __m512 x) {
+    const __m512i above = _mm512_sub_epi32((__m512i)x, _mm512_set1_epi32((127 - 96) << 23));
+    const __m512i range = _mm512_set1_epi32((96 + 128) << 23);
+    return _mm512_mask_cmp_epu32_mask(not_zero, above, range, _MM_CMPINT_NLT);
+}
 ONEFOLD_INLINE Vf sqrt(Vf a) {
     const __m512 x = (__m512)a;
     if (!roots_from_products) return (Vf)_mm512_sqrt_ps(x);
-    const __mmask16 some = _mm512_cmp_ps_mask(x, __m512{}, _CMP_NEQ_UQ);
-    const __m512i above = _mm512_sub_epi32((__m512i)x, _mm512_set1_epi32((127 - 96) << 23));
-    const __m512i range = _mm512_set1_epi32((96 + 128) << 23);
-    if (_mm512_mask_cmp_epu32_mask(some, above, range, _MM_CMPINT_NLT) != 0) [[unlikely]]
+    const __mmask16 some = not_zero(x);
+    if (left_alone(some, x) != 0) [[unlikely]]
         return (Vf)_mm512_sqrt_ps(x);
     return (Vf)square_root(x, _mm512_maskz_rsqrt14_ps(some, x));  // of a zero: that zero
 }
 ONEFOLD_INLINE Vd sqrt(Vd a) {
     return (Vd)_mm512_sqrt_pd((__m512d)a);
+}
+ONEFOLD_INLINE bool root_of_settled(Vf m, Vf v, Vf& root) {
+    if (!roots_from_products) return false;
+    constexpr int unsettled = 0x20 | 0x04;  // denormal, or the negative zero
+    const __mmask16 some = not_zero((__m512)v);
+    if (!_kortestz_mask16_u8(left_alone(some, (__m512)v), _mm512_fpclass_ps_mask((__m512)m, unsettled)))
+        [[unlikely]]
+        return false;
+    root = (Vf)square_root((__m512)v, _mm512_maskz_rsqrt14_ps(some, (__m512)v));
+    return true;
 }
 ONEFOLD_INLINE uint64_t clock_ticks() {
     return __rdtsc();

@@ -477,3 +477,37 @@ def test_faded_states_are_zero_and_unused_columns_are_left_alone(level, dtype):
     assert m[0, 32] == 0
     assert (m[0, 48:] == dtype(least * 1.05)).all()
     assert (arrays[0][0, 48:] == GUARD).all()
+
+
+@pytest.mark.parametrize("name", ["adam_update", "adamw_update", "adam_amsgrad_update"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_step_has_the_same_bits_beside_states_that_are_not_ordinary(name, dtype):
+    """One number of a row is out of the ordinary: others must not notice, and every level treats it alike."""
+    least = np.finfo(dtype).smallest_normal
+    odd = [0.0, -0.0, least / 2, -least / 2, least, 2.0**-100, -(2.0**-97), 2.0**-96, -3e38, np.inf, np.nan]
+    states = 3 if "amsgrad" in name else 2
+    rows = states * len(odd)
+    rng = np.random.default_rng(5)
+    start = rng.uniform(0.5, 1.5, (states + 2, rows, 32)).astype(dtype)
+    gradient = start[1]
+    gradient[rng.random((rows, 32)) < 0.2] = -0.0
+    for row in range(rows):
+        start[2 + row % states, row, rng.integers(32)] = odd[row // states]
+
+    def run(level, beta):
+        arrays = start.copy()
+        numbers = [1.0, 1.0, np.inf, 1e-3, 0.0, beta, 0.999, 1e-8, 1e-3, 1.0]
+        operands = [(array, 32, 32) for array in (arrays[0], *arrays)]
+        _core.run_kernel(
+            name, np.dtype(dtype).name, level, operands, 0, numbers=numbers, end=rows * 32
+        )
+        return arrays
+
+    for beta in (0.9, 0.0):  # of zero: the first state may be what the gradient is, a negative zero
+        alike = [run(level, beta) for level in LEVELS]
+        for found in alike[1:]:
+            np.testing.assert_array_equal(found, alike[0])
+            np.testing.assert_array_equal(np.signbit(found), np.signbit(alike[0]))
+        faded = np.abs(alike[0][2:]) < least
+        assert (alike[0][2:][faded] == 0).all()
+        assert not np.signbit(alike[0][2:][faded]).any()
