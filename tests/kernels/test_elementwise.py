@@ -484,7 +484,19 @@ def test_faded_states_are_zero_and_unused_columns_are_left_alone(level, dtype):
 def test_a_step_has_the_same_bits_beside_states_that_are_not_ordinary(name, dtype):
     """One number of a row is out of the ordinary: others must not notice, and every level treats it alike."""
     least = np.finfo(dtype).smallest_normal
-    odd = [0.0, -0.0, least / 2, -least / 2, least, 2.0**-100, -(2.0**-97), 2.0**-96, -3e38, np.inf, np.nan]
+    odd = [
+        0.0,
+        -0.0,
+        least / 2,
+        -least / 2,
+        least,
+        2.0**-100,
+        -(2.0**-97),
+        2.0**-96,
+        -3e38,
+        np.inf,
+        np.nan,
+    ]
     states = 3 if "amsgrad" in name else 2
     rows = states * len(odd)
     rng = np.random.default_rng(5)
