@@ -198,8 +198,8 @@ def page(cases, about, rounds):
         "For each row of the batch a layer of a inputs and b outputs has a·b multiplications in `linear_forward` and "
         "in `weight_gradient`, and, but for the first layer, in `linear_backward`. The forward product starts at the "
         "bias, which is no multiplication. Beside the multiplications these kernels apply relu and its derivative to "
-        "what they store, which is counted as their time; the gradients of biases, the transposition for the backward "
-        "product and the optimizer's step are kernels of their own, in the table above.",
+        "what they store, and make the gradients of biases with those of weights, which is counted as their time; the "
+        "transposition for the backward product and the optimizer's step are kernels of their own, in the table above.",
         "",
         *table(
             [

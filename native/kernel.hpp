@@ -43,6 +43,8 @@ struct Call {
                                       // caches, because other cores read them next (no bit depends on it)
     const std::byte* const* later = nullptr;  // products: for every row of x one that is gathered later, as
                                               // many float32, to be asked for meanwhile; or null
+    const std::byte* next[2] = {};  // gradient of weights: where its x and dz begin for the block that this
+                                    // thread makes next, to be asked for meanwhile; or null
 };
 
 using Kernel = void (*)(const Call&);

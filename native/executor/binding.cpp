@@ -13,6 +13,8 @@ namespace {
 // A block of the gradient that one task continues: from 2 to 400 microseconds of one core.
 constexpr double kOperationsPerTask = 4e5, kMostOperationsPerTask = 1e8;
 constexpr int kTasksPerThread = 8;
+// The operand of a gradient of weights that is the gradient of the layer's biases, or none.
+constexpr int kBiasGradient = 3;
 // Panel rows of a block at most, of an embedding's at least, and panels where it has not all rows.
 constexpr int64_t kMostBlockRows = 192, kLeastLookedUpRows = 96, kPanelsBeside = 2;
 // Rows of inputs that are asked for before they are gathered have so many bytes, and are so many that no
@@ -107,7 +109,13 @@ void Executor::add_tasks(const Operation& operation, Kernel kernel, std::vector<
             task.call.begin = p * matrix.rows + i;
             task.call.end = p * matrix.rows + std::min(matrix.rows, i + rows);
             task.call.panels = std::min(panels, matrix.panels() - p);
-            if (operation.kernel == "weight_gradient") set_used_up(task);
+            if (operation.kernel == "weight_gradient") {
+                if (i > 0)
+                    task.call.operand[kBiasGradient] = {};
+                else if (task.call.operand[kBiasGradient].data != nullptr)
+                    task.bias = operation.operands[kBiasGradient].index;
+                set_used_up(task);
+            }
             tasks.push_back(task);
         }
 }
@@ -129,6 +137,7 @@ void Executor::set_used_up(Task& task) const {
     task.used_up.operand[0] = {nullptr, stride, call.operand[0].width - panel * kPanel};
     task.used_up.operand[1] = moved(call.operand[1], row / kPanel);
     task.used_up.operand[2] = moved(call.operand[2], panel);
+    if (task.bias >= 0) task.used_up.operand[kBiasGradient] = moved(call.operand[kBiasGradient], panel);
     task.used_up.begin = 0;
     task.used_up.end = rows;
     const auto place = reinterpret_cast<uintptr_t>(data<std::byte>(call, 0) + call.begin * panel_row_bytes());
@@ -171,7 +180,7 @@ void Executor::find_rooms() {
 // Lost: threads that take turns, the first continuing every chain over its rows and then the second over
 // those that follow, so that blocks of the gradient change caches instead of values (0.92 to 1.02 times as
 // fast, 20-64-64-2 at 8,192 rows 1.08): a line that has been written there is dearer than ten that are read
-// in order. Sums of biases in the middle of the tasks, when more of what they read is near (0.96 to 1.03).
+// in order.
 std::pair<int64_t, int64_t> Executor::block_of(const Matrix& matrix, double operations) const {
     const double share = operations / double(program_.threads * kTasksPerThread);
     const double wanted = std::clamp(share, kOperationsPerTask, kMostOperationsPerTask);

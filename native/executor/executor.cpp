@@ -14,6 +14,11 @@ namespace {
 constexpr double kOperationsPerThread = 1e6;
 constexpr auto kPollEvery = std::chrono::milliseconds(50);
 
+// The task that the pool gives a thread after another one, if all threads are equally fast.
+int64_t following(int64_t task, int threads, int worker) {
+    return worker % 2 == 0 ? task + (threads + 1) / 2 : task - threads / 2;
+}
+
 }  // namespace
 
 Executor::Executor(Program program, std::shared_ptr<Store> parameters, std::shared_ptr<Store> gradient,
@@ -112,8 +117,8 @@ const Call& Executor::moved(RowCall& row_call, int64_t first, int64_t row, int64
 const std::byte* const* Executor::rows_after(int64_t first, int64_t rows, int64_t tile, int64_t tiles,
                                              int threads, int worker) {
     const bool front = worker % 2 == 0;
-    const int64_t fronts = (threads + 1) / 2, share = tiles * fronts / threads;
-    int64_t next = front ? tile + fronts : tile - (threads - fronts);
+    const int64_t share = tiles * ((threads + 1) / 2) / threads;
+    int64_t next = following(tile, threads, worker);
     if (front ? next >= share : next < share) {
         next = front ? worker / 2 : tiles - 1 - worker / 2;
         first += rows;
@@ -162,6 +167,10 @@ void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
         if (used_up) call.operand[0].data = rooms_[size_t(worker)] + task.in_page;
         call.rows = rows;
         call.resume = started_;
+        const int64_t next = following(number, threads, worker);
+        const bool known = next >= 0 && next < int64_t(tasks.size());
+        for (int i : {0, 1})
+            call.next[i] = known ? data<const std::byte>(tasks[size_t(next)].used_up, i + 1) : nullptr;
         run_kernel(task.kernel, call, task.operation->kernel, worker);
         if (!fuse) return;
         const int parameter = task.operation->operands[0].index;
@@ -170,6 +179,11 @@ void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
         for (int64_t p = 0; p < call.panels; ++p, gradient += call.operand[0].stride * panel_row_bytes())
             update_block(parameter, task.call.begin + p * height, task.call.end + p * height, gradient,
                          worker, streamed);
+        if (task.bias >= 0) {
+            const int64_t first = task.call.begin / height;
+            update_block(task.bias, first, first + call.panels,
+                         gradient_->at(task.bias) + first * panel_row_bytes(), worker, streamed);
+        }
         if (streamed) order_streamed_stores();
     });
 }

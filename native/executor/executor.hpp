@@ -140,6 +140,7 @@ private:
         const Operation* operation;
         Kernel kernel;
         Call call;
+        int bias = -1;           // whose gradient it makes too, for the same panels; -1: none
         Call used_up = {};       // the same block, made in the thread's room and used up at once
         int64_t in_page = 0;     // where it begins there, in bytes
         int64_t room_bytes = 0;  // that it takes; 0: it is never made there

@@ -3,7 +3,8 @@
 //   forward          z[r, j]  = fma(x[r, k], W[k, j], ...) for k ascending, starting at b[j] (or 0)
 //   backward data    dx[r, k] = fma(dz[r, j], W[k, j], ...) for j ascending, starting at 0
 //   weight gradient  G[i, j]  = fma(x[r, i], dz[r, j], ...) for r ascending, starting at G (or 0)
-//   bias gradient    g[j]     = dz[r, j] + ... for r ascending, starting at g (or 0)
+//   bias gradient    g[j]     = dz[r, j] + ... for r ascending, starting at g (or 0), with that of the
+//   weights
 //
 // Shapes: x (rows, in), z and dz (rows, out), W and G (in, out) in panels, b and g (1, out) in panels.
 // The backward product reads W transposed, packed in panels of its own, and is then the forward
@@ -49,15 +50,20 @@
 // 50-200-100-10 at 10,000 rows 1.01 times as fast; blocks of 384 rows 0.98.
 //
 // Lost, updates on two Zen 4 cores: asking for the parameter and its states while a tile of the gradient is
-// made (0.98 to 1.00 times as fast); 12, 16 or 32 tasks of gradients a thread instead of 8 (0.98 to 1.01);
-// sums of biases over four panels at once (0.98 to 1.01).
+// made (0.98 to 1.00 times as fast); 12, 16 or 32 tasks of gradients a thread instead of 8 (0.98 to 1.01).
 //
 // Lost, updates on two Granite Rapids cores: updated weights pushed to the third-level cache with CLDEMOTE
 // (0.88 to 1.00); tiles of 8 rows by 3 vectors for what is left of a row (1.00); asking for the parameter and
 // its states during the last block of rows of its gradient (the optimizer 0.70 of its time, the
 // gradient 1.03, updates of 784-512-512-10 1.01 to 1.02 times as fast, of 784-1024-1024-1024-10 and
-// 5000-64-10 0.99 to 1.01); gradients in blocks of 512 rows (alone 1.01, updates 1.00); sums of biases over
-// four or eight vectors at once (0.98 to 1.03).
+// 5000-64-10 0.99 to 1.01); gradients in blocks of 512 rows (alone 1.01, updates 1.00).
+//
+// The gradient of biases is made with that of the weights, by the tile that has a row to spare: alone it
+// costs nothing there (1,400 rows, 200-100: 343 and 346 us), where passes of their own over dz took 2 to 4 %
+// of an update. A block's last rows ask for the first ones of what the thread makes next. Both together,
+// updates on two Granite Rapids cores, times as fast: 13-100-1 at 64 rows 1.06, 20-64-64-2 at 32 1.03, at
+// 1 1.02, 784-512-512-10 at 128 1.02, 784-1024-1024-1024-10 at 1,024 1.02, 5000-64-10 at 256 1.02,
+// 100-256-256-10 at 256 1.01, 50-200-100-10 at 10,000 0.99 (AVX2 1.02), others with AVX2 0.99 to 1.01.
 //
 // There, peak 243: forward of 64 rows, 1024-1024, 232, and 229 to 231 as part of 1,024 rows or of any number
 // near it, with values and weights that no cache holds the same; blocks of 128, 192, 256, 512 steps 0.98,
@@ -306,14 +312,49 @@ template <class T, int R>
     }
 }
 
+// The sums of V vectors of dz side by side, over rows.
+template <class T, int V>
+ONEFOLD_INLINE void sums_of_rows(T* out, const T* d, int64_t stride, int64_t rows) {
+    Vec<T> sum[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) sum[v] = load(out + v * lanes<T>);
+    for (int64_t r = 0; r < rows; ++r, d += stride)
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) sum[v] = sum[v] + load(d + v * lanes<T>);
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) store(out + v * lanes<T>, sum[v]);
+}
+
+// The sums of a panel of dz over rows, from a column of it on that begins a vector.
+template <class T>
+ONEFOLD_INLINE void panel_sums(const Call& call, const Operand& g, const Operand& dz, int64_t p,
+                               int64_t from) {
+    const int64_t width = panel_width(g.width, p * kPanel);
+    T* out = static_cast<T*>(g.data) + p * kPanel;
+    const T* d = row_of<const T>(dz, 0) + p * kPanel;
+    if (!call.resume)
+        for (int64_t c = from; c < kPanel; ++c) out[c] = T(0);
+    if (width - from == kPanel)
+        sums_of_rows<T, kPanel / lanes<T>>(out, d, dz.stride, call.rows);
+    else
+        for (int64_t c = from; c < width; c += lanes<T>)
+            sums_of_rows<T, 1>(out + c, d + c, dz.stride, call.rows);
+    for (int64_t c = width; c < kPanel; ++c) out[c] = T(0);
+}
+
 // A block of G: its panel rows [begin, end), where panel row p * in + i holds G[i, 32p .. 32p + 31],
 // all of one panel, and the same rows of the panels that follow. `begin` is a multiple of 32 in its panel.
+// Where the fourth operand, g, is given, the sums of these panels of dz are made too.
 template <class T>
 static void weight_gradient(const Call& call) {
-    const auto& [G, x, dz] = reinterpret_cast<const Operand(&)[3]>(call.operand);
+    const auto& [G, x, dz, g] = reinterpret_cast<const Operand(&)[4]>(call.operand);
     const int64_t in = G.stride, out = G.width;
-    if (call.rows == 1) return few_rows_gradient<T, 1>(call);
-    if (call.rows == 2) return few_rows_gradient<T, 2>(call);
+    if (call.rows <= 2) {
+        call.rows == 1 ? few_rows_gradient<T, 1>(call) : few_rows_gradient<T, 2>(call);
+        if (g.data != nullptr)
+            for (int64_t p = 0; p < call.panels; ++p) panel_sums<T>(call, g, dz, call.begin / in + p, 0);
+        return;
+    }
     const int64_t blocks = (call.rows + kGradientBlock - 1) / kGradientBlock, size = sizeof(T);
     const int64_t first = call.begin / in, begin = call.begin % in, end = begin + call.end - call.begin;
     const int64_t whole = without_few(out, lanes<T>, call.rows);
@@ -337,19 +378,22 @@ static void weight_gradient(const Call& call) {
             const int64_t width = whole - from < panels * kPanel ? whole - from : panels * kPanel;
             T* c = static_cast<T*>(G.data) + (from / kPanel * in + begin) * kPanel;
             // Asked for: this block of the next panels of both factors, after the last the next block of the
-            // first.
+            // first, and in the end what the thread needs next.
             const bool last = p + panels == tiled;
             const T* b = row_of<const T>(dz, last ? r1 : r0) + (last ? first : first + p + panels) * kPanel;
+            const bool ends = last && block + 1 == blocks && call.next[0] != nullptr;
             t.b = row_of<const T>(dz, r0) + from;
-            t.ahead_b.at = reinterpret_cast<const std::byte*>(b);
+            t.ahead_b.at = ends ? call.next[1] : reinterpret_cast<const std::byte*>(b);
             const int64_t run = x.panel == kPanel ? end - begin : kPanel;  // columns side by side
             for (int64_t i = begin; i < end; i += run) {
                 const bool turn = i + run >= end;
                 const T* a = row_of<const T>(x, turn && last ? r1 : r0) + (turn ? begin : i + run);
                 t.a = row_of<const T>(x, r0) + i;
                 t.c = c + (i - begin) * kPanel;
-                t.ahead_a = {reinterpret_cast<const std::byte*>(a), x.stride * size};
+                t.ahead_a = {turn && ends ? call.next[0] : reinterpret_cast<const std::byte*>(a),
+                             x.stride * size};
                 t.ahead_b.step = dz.stride * size * run / (end - begin);
+                t.sums = g.data != nullptr && i == begin ? static_cast<T*>(g.data) + from : nullptr;
                 panel<T, Layout::columns>(t, end - i < run ? end - i : run, width);
                 t.ahead_b.at += t.ahead_b.step * t.count;
             }
@@ -362,6 +406,9 @@ static void weight_gradient(const Call& call) {
             }
         }
     }
+    const int64_t last = (out - 1) / kPanel;
+    if (g.data != nullptr && out % kPanel != 0 && first + call.panels > last)
+        panel_sums<T>(call, g, dz, last, has_rest ? whole % kPanel : panel_width(out, last * kPanel));
     if (has_rest) {
         Call rest = call;
         rest.operand[0].data = static_cast<T*>(G.data) + whole / kPanel * in * kPanel + whole % kPanel;
@@ -373,36 +420,11 @@ static void weight_gradient(const Call& call) {
     }
 }
 
-// The sums of V vectors of dz side by side, over rows.
-template <class T, int V>
-ONEFOLD_INLINE void sums_of_rows(T* out, const T* d, int64_t stride, int64_t rows) {
-    Vec<T> sum[V];
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) sum[v] = load(out + v * lanes<T>);
-    for (int64_t r = 0; r < rows; ++r, d += stride)
-#pragma GCC unroll 8
-        for (int v = 0; v < V; ++v) sum[v] = sum[v] + load(d + v * lanes<T>);
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) store(out + v * lanes<T>, sum[v]);
-}
-
 // A block of g, `panels` of them from `begin` on: sums of dz over rows.
 template <class T>
 static void bias_gradient(const Call& call) {
     const auto& [g, dz] = reinterpret_cast<const Operand(&)[2]>(call.operand);
-    for (int64_t p = call.begin; p < call.begin + call.panels; ++p) {
-        const int64_t width = panel_width(g.width, p * kPanel);
-        T* out = static_cast<T*>(g.data) + p * kPanel;
-        const T* d = row_of<const T>(dz, 0) + p * kPanel;
-        if (!call.resume)
-            for (int64_t c = 0; c < kPanel; ++c) out[c] = T(0);
-        if (width == kPanel)
-            sums_of_rows<T, kPanel / lanes<T>>(out, d, dz.stride, call.rows);
-        else
-            for (int64_t c = 0; c < width; c += lanes<T>)
-                sums_of_rows<T, 1>(out + c, d + c, dz.stride, call.rows);
-        for (int64_t c = width; c < kPanel; ++c) out[c] = T(0);
-    }
+    for (int64_t p = call.begin; p < call.begin + call.panels; ++p) panel_sums<T>(call, g, dz, p, 0);
 }
 
 // clang-format off

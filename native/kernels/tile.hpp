@@ -72,6 +72,7 @@ struct Tile {
     int64_t b_panel, c_panel, gate_panel;  // from a panel to the next
     Asked ahead_a, ahead_b;                // gradient: both; else of B alone
     int64_t next_step;                     // gradient: bytes of the next tile's C to be asked for in a step
+    T* sums;                               // gradient: of B's rows, which the last tile makes too; or null
     Start start;
     Finish finish;  // forward
     const T* gate;
@@ -87,9 +88,10 @@ struct Tile {
 // a constant away from one register. Gradient: rows are columns of x, side by side.
 enum class Layout { rows, panels, columns };
 
-template <class T, int R, int C, Layout A>
+// With Sums (gradient) the rows of B are summed too, as if A had a column of ones, in registers of their own.
+template <class T, int R, int C, Layout A, bool Sums>
 [[gnu::noinline]] static void tile(const Tile<T>& t) {
-    Vec<T> sum[R][C];
+    Vec<T> sum[R][C], total[C];
     T* c = t.c;
     const T* a = t.a;
     const T* b = t.b;
@@ -111,6 +113,10 @@ template <class T, int R, int C, Layout A>
             sum[r][v] = t.start == Start::zero   ? Vec<T>{}
                         : t.start == Start::bias ? load(t.bias + v * lanes<T>)
                                                  : load(c + r * t.c_row + at(v, t.c_panel));
+    if constexpr (Sums)
+#pragma GCC unroll 8
+        for (int v = 0; v < C; ++v)
+            total[v] = t.start == Start::zero ? Vec<T>{} : load(t.sums + v * lanes<T>);
     const std::byte* next = reinterpret_cast<const std::byte*>(c + R * t.c_row);
     int64_t row[R];
 #pragma GCC unroll 16
@@ -128,6 +134,9 @@ template <class T, int R, int C, Layout A>
 #pragma GCC unroll 8
             for (int v = 0; v < C; ++v) accumulate(sum[r][v], left, right[v]);
         }
+        if constexpr (Sums)
+#pragma GCC unroll 8
+            for (int v = 0; v < C; ++v) total[v] = total[v] + right[v];
         a += A == Layout::columns ? t.a_step : 1;
         b += b_step;
         if constexpr (A == Layout::columns && steps == 1) {
@@ -200,32 +209,39 @@ template <class T, int R, int C, Layout A>
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
         for (int v = 0; v < C; ++v) store(c + r * t.c_row + at(v, t.c_panel), sum[r][v]);
+    if constexpr (Sums)
+#pragma GCC unroll 8
+        for (int v = 0; v < C; ++v) store(t.sums + v * lanes<T>, total[v]);
 }
 
 // The tile of R rows, found among the compiled sizes.
-template <class T, int C, Layout A, int R = kRowsOf<C>>
+template <class T, int C, Layout A, bool Sums, int R = kRowsOf<C> - int(Sums)>
 ONEFOLD_INLINE void run_tile(int64_t rows, const Tile<T>& t) {
     if constexpr (R == 1) {
-        tile<T, 1, C, A>(t);
+        tile<T, 1, C, A, Sums>(t);
     } else {
         if (rows == R)
-            tile<T, R, C, A>(t);
+            tile<T, R, C, A, Sums>(t);
         else
-            run_tile<T, C, A, R - 1>(rows, t);
+            run_tile<T, C, A, Sums, R - 1>(rows, t);
     }
 }
 
 // Rows of c one after another in tiles as even as they can be (every tile size costs about the
-// same time as the largest, so 13 rows go as 7 + 6, not as 12 + 1).
+// same time as the largest, so 13 rows go as 7 + 6, not as 12 + 1). Sums take a row's place in the last one.
 template <class T, int C, Layout A>
 [[gnu::noinline]] static void strip(Tile<T> t, int64_t rows) {
+    const bool sums = A == Layout::columns && t.sums != nullptr;
+    rows += int(sums);
     int64_t tiles = (rows + kRowsOf<C> - 1) / kRowsOf<C>;
     t.ahead_a.step /= tiles;
     t.ahead_b.step /= tiles;
     if (A == Layout::columns) t.next_step = kRowsOf<C> * t.c_row * int64_t(sizeof(T)) / t.count;
     while (tiles > 0) {
         const int64_t size = (rows + tiles - 1) / tiles;
-        run_tile<T, C, A>(size, t);
+        if constexpr (A == Layout::columns)
+            if (sums && tiles == 1) return run_tile<T, C, A, true>(size - 1, t);
+        run_tile<T, C, A, false>(size, t);
         t.ahead_a.at += t.ahead_a.step * t.count;
         t.ahead_b.at += t.ahead_b.step * t.count;
         t.a += size * t.a_row;
@@ -252,6 +268,7 @@ ONEFOLD_INLINE void panel(Tile<T> t, int64_t rows, int64_t width) {
         t.b += step;
         t.c += step;
         t.bias += step;
+        if (A == Layout::columns && t.sums != nullptr) t.sums += step;
         if (A != Layout::columns && t.finish == Finish::gated) t.gate += step;
     }
     if (width > 0) strip<T, 1, A>(t, rows);

@@ -141,27 +141,40 @@ def test_forward_is_the_stated_chain(rows, inputs, columns):
             assert z[r, j] == chain(bias[j], x[r], weight[:, j])
 
 
+def sums_of(dz):
+    """Row after row, as the chain has it."""
+    total = np.zeros_like(dz[0])
+    for row in dz:
+        total += row
+    return total
+
+
 def gradient(way, x, dz, start=None, cut=None):
+    """The gradient of weights, and below it that of biases, which its first rows make too."""
     level, layout = way
     inputs, columns = x.shape[1], dz.shape[1]
     factors = [Rows(*v.shape, v.dtype, layout, v) for v in (x, dz)]
     factors[1].memory[factors[1].memory == GUARD] = np.nan  # padding is never a part of a result
     count = -(-columns // PANEL)
     out = np.full((count + 1, inputs, PANEL), GUARD, x.dtype)
+    sums = np.full((count + 1, 1, PANEL), GUARD, x.dtype)
     if start is not None:
-        out[:count] = panels(start)
+        out[:count], sums[:count] = panels(start[:-1]), panels(start[-1:])
     rows = [(0, inputs)] if cut is None else [(0, cut), (cut, inputs)]
     blocks = [(begin, end, 0, count) for begin, end in rows]
     if cut is not None and count > 1:
         blocks = [(*rows[0], 0, 1), (*rows[0], 1, count - 1), (*rows[1], 0, count)]
     for begin, end, panel, width in blocks:
         operands = [(out, inputs, columns), *(factor.operand for factor in factors)]
+        if end > begin == 0:
+            operands.append((sums, 1, columns))
         _core.run_kernel(
             "weight_gradient", str(x.dtype), level, operands, len(x),
             begin=panel * inputs + begin, end=panel * inputs + end, panels=width, resume=start is not None,
         )  # fmt: skip
     assert (out[count] == GUARD).all()
-    result = unpanels(out[:count], count * PANEL)
+    assert (sums[count] == GUARD).all()
+    result = np.vstack([unpanels(each[:count], count * PANEL) for each in (out, sums)])
     assert (result[:, columns:] == 0).all()
     return result[:, :columns]
 
@@ -183,7 +196,8 @@ def test_weight_gradient(rows, inputs, columns, dtype):
         np.testing.assert_array_equal(results[0], other)
     truth = x.astype(float).T @ dz.astype(float)
     bound = rows * np.finfo(dtype).eps * (np.abs(x).T @ np.abs(dz) + 1e-30)
-    assert (np.abs(results[0] - truth) <= bound).all()
+    assert (np.abs(results[0][:-1] - truth) <= bound).all()
+    np.testing.assert_array_equal(results[0][-1], sums_of(dz))
 
 
 @pytest.mark.parametrize("columns", [3, 18, 34])
@@ -203,9 +217,6 @@ def test_bias_gradient(columns, dtype):
     rng = np.random.default_rng(columns)
     dz = rng.normal(size=(50, columns)).astype(dtype)
     count = -(-columns // PANEL)
-    total = np.zeros(columns, dtype)
-    for row in dz:
-        total += row
     for level, layout in WAYS:
         out = np.full((count + 1, PANEL), GUARD, dtype)
         for resume, part in ((False, dz[:20]), (True, dz[20:])):
@@ -214,7 +225,7 @@ def test_bias_gradient(columns, dtype):
                 "bias_gradient", out.dtype.name, level, operands, len(part),
                 begin=0, end=1, panels=count, resume=resume,
             )  # fmt: skip
-        np.testing.assert_array_equal(out[:count].reshape(-1)[:columns], total)
+        np.testing.assert_array_equal(out[:count].reshape(-1)[:columns], sums_of(dz))
         assert (out[:count].reshape(-1)[columns:] == 0).all()
         assert (out[count] == GUARD).all()
 

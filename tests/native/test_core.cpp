@@ -14,12 +14,12 @@
 
 using namespace onefold;
 
-#define CHECK(condition)                                                          \
-    do {                                                                          \
-        if (!(condition)) {                                                       \
-            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);  \
-            std::exit(1);                                                         \
-        }                                                                         \
+#define CHECK(condition)                                                         \
+    do {                                                                         \
+        if (!(condition)) {                                                      \
+            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            std::exit(1);                                                        \
+        }                                                                        \
     } while (false)
 
 void test_square_roots();  // test_sqrt.cpp
@@ -41,7 +41,8 @@ void test_thread_pool() {
                 runs[size_t(number)] += 1;
             });
             for (int n : runs) CHECK(n == 1);
-            if (job % 100 == 99) std::this_thread::sleep_for(std::chrono::milliseconds(2));  // they fall asleep
+            if (job % 100 == 99)
+                std::this_thread::sleep_for(std::chrono::milliseconds(2));  // they fall asleep
         }
     };
     std::vector<std::thread> callers;
@@ -149,10 +150,10 @@ Program regression(int64_t micro_batch, int64_t row_tile, int threads) {
                 operation("gather", {y, {Place::external, kTargets}}, 1),
                 operation("squared_error", {loss, z, z, y, none}, 1),
                 operation("linear_backward", {de, z, {Place::transposed, 0}, none}, 1)}};
-    Stage columns{StageKind::columns,
-                  {operation("weight_gradient", {{Place::gradient, 0}, e, z}, 1e6),
-                   operation("embedding_gradient", {{Place::gradient, 2}, codes, de}, 1, {0, double(kIn - 1)}),
-                   operation("bias_gradient", {{Place::gradient, 1}, z}, 1)}};
+    Stage columns{
+        StageKind::columns,
+        {operation("weight_gradient", {{Place::gradient, 0}, e, z, {Place::gradient, 1}}, 1e6),
+         operation("embedding_gradient", {{Place::gradient, 2}, codes, de}, 1, {0, double(kIn - 1)})}};
     program.stages = {rows, columns};
     program.transposed = {true, false, false};
     program.loss_buffer = loss.index;
@@ -176,14 +177,15 @@ std::vector<float> numbers(int64_t count, uint32_t seed) {
 std::vector<float> train(int64_t micro_batch, int64_t row_tile, int threads, double clip_norm, bool by_hand,
                          Mode mode = Mode::cached) {
     const std::vector<std::pair<int64_t, int64_t>> shapes{{kEmbedded, kOut}, {1, kOut}, {kCategories, kSize}};
-    auto parameters = std::make_shared<Store>(shapes, false), gradient = std::make_shared<Store>(shapes, false);
+    auto parameters = std::make_shared<Store>(shapes, false),
+         gradient = std::make_shared<Store>(shapes, false);
     auto m = std::make_shared<Store>(shapes, false), v = std::make_shared<Store>(shapes, false);
     const auto weight = numbers(kEmbedded * kOut, 3), table = numbers(kCategories * kSize, 4);
     parameters->set(0, weight.data());
     parameters->set(2, table.data());
     Executor executor(regression(micro_batch, row_tile, threads), parameters, gradient, 7);
-    executor.set_update_rule({"adam_update", {true, false, true}, std::numeric_limits<double>::infinity(), clip_norm},
-                             {m, v});
+    executor.set_update_rule(
+        {"adam_update", {true, false, true}, std::numeric_limits<double>::infinity(), clip_norm}, {m, v});
     executor.mode = mode;
     auto x = numbers(kRows * kIn, 1);
     const auto y = numbers(kRows * kOut, 2);
@@ -191,7 +193,8 @@ std::vector<float> train(int64_t micro_batch, int64_t row_tile, int threads, dou
     std::vector<uint32_t> order(kRows);
     for (size_t i = 0; i < order.size(); ++i) order[i] = uint32_t(i * 64 % kRows);
     const double scalars[] = {0.01, 0.1, 0.9, 0.999, 1e-8, 0.1, 1.0};
-    Data data{{x.data(), kIn, 4, "gather_float32"}, {y.data(), kOut, 4, "gather_float32"}, {}, order.data(), kRows};
+    Data data{
+        {x.data(), kIn, 4, "gather_float32"}, {y.data(), kOut, 4, "gather_float32"}, {}, order.data(), kRows};
     for (int epoch = 0; epoch < 2; ++epoch) {
         if (by_hand) {
             executor.begin(uint32_t(epoch));

@@ -62,9 +62,8 @@ def _linear_gradient(builder: Builder, operation: Operation, dz: Value) -> Value
     _, x, weight, bias = operation.operands
     assert isinstance(x, Value)
     assert isinstance(weight, Reference)
-    builder.emit("weight_gradient", (weight_slot(weight), x, dz))
-    if isinstance(bias, Reference):
-        builder.emit("bias_gradient", (weight_slot(bias), dz))
+    sums = weight_slot(bias) if isinstance(bias, Reference) else None
+    builder.emit("weight_gradient", (weight_slot(weight), x, dz, sums))
     dx = Value(x.width)
     if builder.needs_gradient(x):
         transposed = Reference(Place.TRANSPOSED, weight.index)

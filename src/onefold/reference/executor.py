@@ -94,9 +94,11 @@ def _linear(run: Run, op: Operation) -> None:
 
 
 def _weight_gradient(run: Run, op: Operation) -> None:
-    gradient, x, dz = op.operands
+    gradient, x, dz, bias = op.operands
     assert isinstance(gradient, Reference)
     run.gradients[gradient.index] += run.read(x).T @ run.read(dz)
+    if isinstance(bias, Reference):
+        run.gradients[bias.index] += run.read(dz).sum(axis=0, keepdims=True)
 
 
 def _bias_gradient(run: Run, op: Operation) -> None:
