@@ -25,7 +25,7 @@ PAGE = {"suffix": ""}  # of the names of the pages: a second machine's stand bes
 
 
 def parse_arguments(description: str, peers_held: bool = False) -> argparse.Namespace:
-    """Options that every benchmark has, and `--peers`.
+    """Options that every benchmark has, and `--peers` and `--passes`.
 
     Sets the threads of the peers before they are imported, and removes limits of their instruction sets.
     """
@@ -44,6 +44,14 @@ def parse_arguments(description: str, peers_held: bool = False) -> argparse.Name
             default="free",
             help="free: every peer chooses its instruction set by itself (default); avx2: all of them are held "
             "to AVX2 like onefold, which needs ONEFOLD_ISA=avx2, and the results get a page of their own",
+        )
+        parser.add_argument(
+            "--passes",
+            type=int,
+            choices=[1, 2],
+            default=2,
+            help="2: everything is measured once more in the end, and the page says whether that agrees (default); "
+            "with --quick always 1",
         )
     given = parser.parse_args()
     PAGE["suffix"] = "-" + given.machine if given.machine else ""

@@ -1,9 +1,10 @@
 """Training throughput against PyTorch, torch.compile, JAX, Keras and scikit-learn, in one run.
 
 Four networks of growing size, then sizes that nobody tuned for. Float32, Adam. Before anything is
-timed, every side trains two epochs from the same weights and its losses must agree with onefold's.
+timed, every side trains two epochs from the same weights and its losses must agree with onefold's. All
+networks are measured, and then all of them again: sides made anew, at another time.
 
-    python benchmarks/training.py [--quick] [--threads 2]
+    python benchmarks/training.py [--quick] [--threads 2] [--passes 2]
     ONEFOLD_ISA=avx2 python benchmarks/training.py                  onefold held to AVX2, the peers free
     ONEFOLD_ISA=avx2 python benchmarks/training.py --peers avx2     all of them held to AVX2
 """
@@ -52,6 +53,9 @@ def measure(widths, batch, updates, rounds, threads, kinds):
             np.testing.assert_allclose(values, losses["onefold"], rtol=tolerance, err_msg=name)
     seconds = take_turns({name: partial(side.run, x, y) for name, side in sides.items()}, rounds)
     ours = np.median(seconds["onefold"])
+    others = {name: times for name, times in seconds.items() if name != "onefold"}
+    fastest = min(others, key=lambda name: np.median(others[name]))
+    ratios = [a / b for a, b in zip(others[fastest], seconds["onefold"], strict=False)]
     return {
         "network": "-".join(map(str, widths)),
         "batch": batch,
@@ -67,12 +71,40 @@ def measure(widths, batch, updates, rounds, threads, kinds):
             for name, times in seconds.items()
         },
         "ratio_of_medians": {
-            name: float(np.median(times) / ours)
-            for name, times in seconds.items()
-            if name != "onefold"
+            name: float(np.median(times) / ours) for name, times in others.items()
         },
+        "fastest_other": fastest,
+        "ratio_in_each_round": summary(ratios),
         "gflops": 2 * multiplications(widths) * len(x) / ours / 1e9,
     }
+
+
+def ratio_of(case):
+    """Onefold against the fastest other, with its spread."""
+    rounds = case["ratio_in_each_round"]
+    ratio = case["ratio_of_medians"][case["fastest_other"]]
+    return f"{ratio:.2f}× ({rounds['low']:.2f}–{rounds['high']:.2f})"
+
+
+def agreement(first, second):
+    """Whether what was measured twice agrees: one ratio lies within the other's spread."""
+
+    def within(one, other):
+        ratio = one["ratio_of_medians"][one["fastest_other"]]
+        rounds = other["ratio_in_each_round"]
+        return rounds["low"] <= ratio <= rounds["high"]
+
+    apart = [
+        f"{a['network']}, {a['batch']}"
+        for a, b in zip(first, second, strict=True)
+        if not within(a, b) and not within(b, a)
+    ]
+    return [
+        "After all networks had been measured they were all measured again, with sides made anew (`again`; the speeds "
+        "are those of the first time). The two agree where one ratio lies within the other's spread: "
+        + (f"everywhere but at {'; '.join(apart)}." if apart else "everywhere."),
+        "",
+    ]
 
 
 def hold_peers(rounds):
@@ -127,7 +159,8 @@ def main(given):
     )
     cases = MAIN if given.quick else MAIN + OTHERS
     peaks, found = [], []
-    for widths, batch, updates in cases:
+    passes = 1 if given.quick else given.passes
+    for widths, batch, updates in cases * passes:
         peaks.append(sum(fma_peak(given.threads)))
         found.append(measure(widths, batch, updates, rounds, given.threads, kinds))
         print(
@@ -136,26 +169,26 @@ def main(given):
             {k: round(v, 2) for k, v in found[-1]["ratio_of_medians"].items()},
             flush=True,
         )
+    found, again = found[: len(cases)], found[len(cases) :]
     peak = max(peaks)  # the others were disturbed
     names = [kind.name for kind in kinds]
     rows, slower = [], []
-    for case in found:
+    for place, case in enumerate(found):
         speeds = case["thousand_rows_per_second"]
-        fastest = min(case["ratio_of_medians"], key=case["ratio_of_medians"].get)
-        ratio = case["ratio_of_medians"][fastest]
-        if ratio < 1:
-            slower.append(
-                f"{fastest} is faster at {case['network']}, {case['batch']} ({ratio:.2f}×)"
-            )
-        cells = [
-            f"{speeds[n]['median']:.4g} ({speeds[n]['low']:.4g}–{speeds[n]['high']:.4g})"
-            for n in names
-        ]
+        label = f"{case['network']}, {case['batch']}"
+        for each in found[place], *again[place : place + 1]:
+            ratio = each["ratio_of_medians"][each["fastest_other"]]
+            if ratio < 1:
+                slower.append(f"{each['fastest_other']} is faster at {label} ({ratio:.2f}×)")
         rows.append(
             [
-                f"{case['network']}, {case['batch']}",
-                *cells,
-                f"{ratio:.2f}×",
+                label,
+                *(
+                    f"{speeds[n]['median']:.4g} ({speeds[n]['low']:.4g}–{speeds[n]['high']:.4g})"
+                    for n in names
+                ),
+                ratio_of(case),
+                *map(ratio_of, again[place : place + 1]),
                 f"{case['gflops'] / peak:.0%}",
                 f"{case['round_trip_ns']:.0f}",
             ]
@@ -174,22 +207,25 @@ def main(given):
                 "network, batch",
                 *names,
                 "onefold against the fastest other",
+                *["again"] * (passes - 1),
                 "of the peak",
                 "cores, ns",
             ],
             rows,
         ),
         "",
-        "The last column is what a line of the caches takes to the other core and back, in the rounds of that network: "
-        "a system may move the cores of a virtual machine, and whatever runs on several of them then takes more or "
-        "less time. All rounds of a network have the cores equally far apart.",
+        "Ratios are of the medians, and in brackets the least and the greatest in any one round. The last column is "
+        "what a line of the caches takes to the other core and back, in the rounds of that network: a system may move "
+        "the cores of a virtual machine, and whatever runs on several of them then takes more or less time. All rounds "
+        "of a network have the cores equally far apart.",
         "",
+        *(agreement(found, again) if again else []),
         "Where a peer is faster: " + ("; ".join(slower) or "nowhere in this run") + ".",
     ]
     name = "training"
     if about["instruction_set"] != "avx512":
         name += "-" + about["instruction_set"]
-    results = {"machine": about, "rounds": rounds, "peaks": peaks, "cases": found}
+    results = {"machine": about, "rounds": rounds, "peaks": peaks, "cases": found, "again": again}
     if products:
         name += "-peers"
         results |= {"limits": instruction_sets.LIMITS, "products": products}
