@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,8 +24,8 @@ Given = TypeVar("Given")
 PAGE = {"suffix": ""}  # of the names of the pages: a second machine's stand beside the first's
 
 
-def parse_arguments(description: str, peers_held: bool = False) -> argparse.Namespace:
-    """Options that every benchmark has, and `--peers` and `--passes`.
+def parse_arguments(description: str, training: bool = False) -> argparse.Namespace:
+    """Options that every benchmark has; training also has `--peers` and `--passes`.
 
     Sets the threads of the peers before they are imported, and removes limits of their instruction sets.
     """
@@ -37,7 +37,7 @@ def parse_arguments(description: str, peers_held: bool = False) -> argparse.Name
         default="",
         help="a name for this machine, added to the names of the pages written",
     )
-    if peers_held:
+    if training:
         parser.add_argument(
             "--peers",
             choices=["free", "avx2"],
@@ -63,51 +63,46 @@ def parse_arguments(description: str, peers_held: bool = False) -> argparse.Name
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(given.threads)
     os.environ["KERAS_BACKEND"] = "jax"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    if peers_held and given.peers == "avx2":
+    if training and given.peers == "avx2":
         instruction_sets.hold()
     return given
 
 
 class Turns(dict[str, list[float]]):
-    """Seconds of each side, and nanoseconds of a line's way to the other core and back meanwhile."""
+    """Seconds of each side in each round, and how far the cores were from each other meanwhile.
 
-    def __init__(
-        self, found: Sequence[tuple[str, float, float]], sides: Iterable[str], rounds: int
-    ) -> None:
-        super().__init__(
-            {side: [s for name, s, _ in found if name == side][:rounds] for side in sides}
-        )
-        self.round_trip = statistics.median(trip for _, _, trip in found)
+    That is what a line takes to the other core and back, in nanoseconds.
+    """
+
+    def __init__(self, rounds: Sequence[tuple[dict[str, float], list[float]]]) -> None:
+        super().__init__({side: [times[side] for times, _ in rounds] for side in rounds[0][0]})
+        self.round_trip = statistics.median(trip for _, trips in rounds for trip in trips)
 
 
 def take_turns(sides: Mapping[str, Callable[[], Any]], rounds: int, pause: float = 0.1) -> Turns:
     """Seconds of each side, A B C A B C, with pauses in which the threads of the last one fall asleep.
 
-    All that count have the cores equally far from each other: systems move the cores of a virtual machine.
+    All rounds that count have the cores equally far from each other: systems move the cores of a virtual machine.
     When that happens there are more rounds, up to three times as many.
     """
-    found: list[tuple[str, float, float]] = []
-    before = round_trip()
+    found: list[tuple[dict[str, float], list[float]]] = []
+    trips = [round_trip()]
     for _ in range(3 * rounds):
+        times = {}
         for name, run in sides.items():
             time.sleep(pause)
             start = time.perf_counter()
             run()
-            seconds, after = time.perf_counter() - start, round_trip()
-            found.append((name, seconds, max(before, after)))
-            before = after
-        nearest = min(trip for _, _, trip in found)
-        near = [each for each in found if each[2] < 2 * nearest]
-        far = [each for each in found if each[2] >= 2 * nearest]
-        if enough := [g for g in (near, far) if fewest(g, sides) >= rounds]:
-            return Turns(enough[0], sides, rounds)
-    most = max(near, far, key=lambda group: fewest(group, sides))
-    return Turns(most if fewest(most, sides) > 0 else found, sides, rounds)
-
-
-def fewest(found: Sequence[tuple[str, float, float]], sides: Iterable[str]) -> int:
-    """Measurements of the side that has the fewest."""
-    return min(sum(name == side for name, _, _ in found) for side in sides)
+            times[name] = time.perf_counter() - start
+            trips.append(round_trip())
+        found.append((times, trips))
+        trips = trips[-1:]
+        limit = 2 * min(min(each) for _, each in found)
+        near = [each for each in found if max(each[1]) < limit]
+        far = [each for each in found if min(each[1]) >= limit]
+        if enough := [group for group in (near, far) if len(group) >= rounds]:
+            return Turns(enough[0])
+    return Turns(max(near, far, key=len) or found)
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:

@@ -47,7 +47,7 @@ STATES |= {
 }  # fmt: skip
 #: kernels that move rows or look through them
 COPYING = [
-    "add", "bias_gradient", "gather_float32", "gather_float64", "gather_labels", "gather_uint8",
+    "add", "column_sums", "gather_float32", "gather_float64", "gather_labels", "gather_uint8",
     "permutation", "random_words", "scatter", "within",
 ]  # fmt: skip
 EMBEDDING = ["embedding_forward", "embedding_backward", "embedding_gradient", "are_codes"]
@@ -181,7 +181,7 @@ def copying(name, shape, rng, budget):
             4,
             seconds(name, [out, *arrays_of(shape, 1, rng)], budget, rows=rows, numbers=[1e30]),
         )
-    elif name == "bias_gradient":
+    elif name == "column_sums":
         gradient = (aligned((operands_width(width) + 16, 1), np.float32), 1, width)
         size = 4
         spent = seconds(

@@ -18,7 +18,7 @@ import instruction_sets
 from common import fma_peak, machine, parse_arguments, summary, table, take_turns, where, write
 
 if __name__ == "__main__":
-    given = parse_arguments(__doc__, peers_held=True)
+    given = parse_arguments(__doc__, training=True)
 
 import numpy as np
 from peers import SIDES, Jax, Onefold, Torch, initial_weights, make_data, multiplications
@@ -55,7 +55,7 @@ def measure(widths, batch, updates, rounds, threads, kinds):
     ours = np.median(seconds["onefold"])
     others = {name: times for name, times in seconds.items() if name != "onefold"}
     fastest = min(others, key=lambda name: np.median(others[name]))
-    ratios = [a / b for a, b in zip(others[fastest], seconds["onefold"], strict=False)]
+    ratios = [a / b for a, b in zip(others[fastest], seconds["onefold"], strict=True)]
     return {
         "network": "-".join(map(str, widths)),
         "batch": batch,
@@ -176,10 +176,11 @@ def main(given):
     for place, case in enumerate(found):
         speeds = case["thousand_rows_per_second"]
         label = f"{case['network']}, {case['batch']}"
-        for each in found[place], *again[place : place + 1]:
+        measured = [case, *again[place : place + 1]]
+        for each, when in zip(measured, ("", ", again"), strict=False):
             ratio = each["ratio_of_medians"][each["fastest_other"]]
             if ratio < 1:
-                slower.append(f"{each['fastest_other']} is faster at {label} ({ratio:.2f}×)")
+                slower.append(f"{each['fastest_other']} is faster at {label}{when} ({ratio:.2f}×)")
         rows.append(
             [
                 label,
@@ -187,10 +188,9 @@ def main(given):
                     f"{speeds[n]['median']:.4g} ({speeds[n]['low']:.4g}–{speeds[n]['high']:.4g})"
                     for n in names
                 ),
-                ratio_of(case),
-                *map(ratio_of, again[place : place + 1]),
-                f"{case['gflops'] / peak:.0%}",
-                f"{case['round_trip_ns']:.0f}",
+                *map(ratio_of, measured),
+                ", ".join(f"{each['gflops'] / peak:.0%}" for each in measured),
+                ", ".join(f"{each['round_trip_ns']:.0f}" for each in measured),
             ]
         )
     lines = [
@@ -216,8 +216,8 @@ def main(given):
         "",
         "Ratios are of the medians, and in brackets the least and the greatest in any one round. The last column is "
         "what a line of the caches takes to the other core and back, in the rounds of that network: a system may move "
-        "the cores of a virtual machine, and whatever runs on several of them then takes more or less time. All rounds "
-        "of a network have the cores equally far apart.",
+        "the cores of a virtual machine, and whatever runs on several of them then takes more or less time. "
+        "All rounds of one measurement have the cores equally far apart.",
         "",
         *(agreement(found, again) if again else []),
         "Where a peer is faster: " + ("; ".join(slower) or "nowhere in this run") + ".",

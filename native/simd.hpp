@@ -251,8 +251,8 @@ ONEFOLD_INLINE Vec<T> shuffle(Vec<T> a, Vec<T> b, IVec<T> from) {
 #endif
 }
 
-// Sets root to sqrt(v) where that is quick and m and v have no denormal number and no negative zero in their
-// lanes; else it says false.
+// Sets root to sqrt(v) where that is quick, m has no denormal number and no negative zero, and v, which never
+// has negative zeros, no denormal number; else it says false.
 template <class V>
 ONEFOLD_INLINE bool root_of_settled(V, V, V&) {
     return false;
@@ -284,10 +284,11 @@ inline bool roots_from_products = false;
 ONEFOLD_INLINE __mmask16 not_zero(__m512 x) {
     return _mm512_cmp_ps_mask(x, __m512{}, _CMP_NEQ_UQ);
 }
-ONEFOLD_INLINE __mmask16 left_alone(__mmask16 not_zero, __m512 x) {
+// Those of some lanes of which products make no root.
+ONEFOLD_INLINE __mmask16 left_alone(__mmask16 some, __m512 x) {
     const __m512i above = _mm512_sub_epi32((__m512i)x, _mm512_set1_epi32((127 - 96) << 23));
     const __m512i range = _mm512_set1_epi32((96 + 128) << 23);
-    return _mm512_mask_cmp_epu32_mask(not_zero, above, range, _MM_CMPINT_NLT);
+    return _mm512_mask_cmp_epu32_mask(some, above, range, _MM_CMPINT_NLT);
 }
 ONEFOLD_INLINE Vf sqrt(Vf a) {
     const __m512 x = (__m512)a;

@@ -167,6 +167,7 @@ void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
         if (used_up) call.operand[0].data = rooms_[size_t(worker)] + task.in_page;
         call.rows = rows;
         call.resume = started_;
+        // Operands of used_up begin where the block does; tasks of other kernels have none.
         const int64_t next = following(number, threads, worker);
         const bool known = next >= 0 && next < int64_t(tasks.size());
         for (int i : {0, 1})

@@ -3,8 +3,7 @@
 //   forward          z[r, j]  = fma(x[r, k], W[k, j], ...) for k ascending, starting at b[j] (or 0)
 //   backward data    dx[r, k] = fma(dz[r, j], W[k, j], ...) for j ascending, starting at 0
 //   weight gradient  G[i, j]  = fma(x[r, i], dz[r, j], ...) for r ascending, starting at G (or 0)
-//   bias gradient    g[j]     = dz[r, j] + ... for r ascending, starting at g (or 0), with that of the
-//   weights
+//   bias gradient    g[j]     = dz[r, j] + ... for r ascending, starting at g (or 0)
 //
 // Shapes: x (rows, in), z and dz (rows, out), W and G (in, out) in panels, b and g (1, out) in panels.
 // The backward product reads W transposed, packed in panels of its own, and is then the forward
@@ -58,12 +57,13 @@
 // gradient 1.03, updates of 784-512-512-10 1.01 to 1.02 times as fast, of 784-1024-1024-1024-10 and
 // 5000-64-10 0.99 to 1.01); gradients in blocks of 512 rows (alone 1.01, updates 1.00).
 //
-// The gradient of biases is made with that of the weights, by the tile that has a row to spare: alone it
-// costs nothing there (1,400 rows, 200-100: 343 and 346 us), where passes of their own over dz took 2 to 4 %
-// of an update. A block's last rows ask for the first ones of what the thread makes next. Both together,
-// updates on two Granite Rapids cores, times as fast: 13-100-1 at 64 rows 1.06, 20-64-64-2 at 32 1.03, at
-// 1 1.02, 784-512-512-10 at 128 1.02, 784-1024-1024-1024-10 at 1,024 1.02, 5000-64-10 at 256 1.02,
-// 100-256-256-10 at 256 1.01, 50-200-100-10 at 10,000 0.99 (AVX2 1.02), others with AVX2 0.99 to 1.01.
+// The gradient of biases takes a row's place in the last tile of the first inputs, and of 32 inputs there is
+// one to spare: it costs nothing there (1,400 rows, 200-100: 343 and 346 us), where passes of their own over
+// dz took 2 to 4 % of an update. One or two rows, and columns that are left over, still need such a pass. A
+// block's last rows ask for the first ones of what the thread makes next. Both together, updates on two
+// Granite Rapids cores, times as fast: 13-100-1 at 64 rows 1.06, 20-64-64-2 at 32 1.03, at 1 1.02,
+// 784-512-512-10 at 128 1.02, 784-1024-1024-1024-10 at 1,024 1.02, 5000-64-10 at 256 1.02, 100-256-256-10 at
+// 256 1.01, 50-200-100-10 at 10,000 0.99 (AVX2 1.02), others with AVX2 0.99 to 1.01.
 //
 // There, peak 243: forward of 64 rows, 1024-1024, 232, and 229 to 231 as part of 1,024 rows or of any number
 // near it, with values and weights that no cache holds the same; blocks of 128, 192, 256, 512 steps 0.98,
@@ -325,7 +325,8 @@ ONEFOLD_INLINE void sums_of_rows(T* out, const T* d, int64_t stride, int64_t row
     for (int v = 0; v < V; ++v) store(out + v * lanes<T>, sum[v]);
 }
 
-// The sums of a panel of dz over rows, from a column of it on that begins a vector.
+// The sums of a panel of dz over rows, from a column of it on that begins a vector; from its width on there
+// is only the padding to be set to zero.
 template <class T>
 ONEFOLD_INLINE void panel_sums(const Call& call, const Operand& g, const Operand& dz, int64_t p,
                                int64_t from) {
@@ -406,6 +407,7 @@ static void weight_gradient(const Call& call) {
             }
         }
     }
+    // Columns that are left over have no tile.
     const int64_t last = (out - 1) / kPanel;
     if (g.data != nullptr && out % kPanel != 0 && first + call.panels > last)
         panel_sums<T>(call, g, dz, last, has_rest ? whole % kPanel : panel_width(out, last * kPanel));
@@ -420,9 +422,10 @@ static void weight_gradient(const Call& call) {
     }
 }
 
-// A block of g, `panels` of them from `begin` on: sums of dz over rows.
+// A block of g, `panels` of them from `begin` on: sums of dz over rows, where no gradient of weights makes
+// them (slopes of prelu).
 template <class T>
-static void bias_gradient(const Call& call) {
+static void column_sums(const Call& call) {
     const auto& [g, dz] = reinterpret_cast<const Operand(&)[2]>(call.operand);
     for (int64_t p = call.begin; p < call.begin + call.panels; ++p) panel_sums<T>(call, g, dz, p, 0);
 }
@@ -430,7 +433,7 @@ static void bias_gradient(const Call& call) {
 // clang-format off
 #define ONEFOLD_LINEAR_KERNELS(X) \
     X(linear_forward) X(linear_forward_relu) X(linear_backward) X(linear_backward_relu) \
-    X(weight_gradient) X(bias_gradient)
+    X(weight_gradient) X(column_sums)
 // clang-format on
 
 }  // namespace onefold::ONEFOLD_LEVEL

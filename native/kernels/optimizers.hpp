@@ -50,9 +50,9 @@ ONEFOLD_INLINE Vec<T> settled(Vec<T> x) {
     return where_bits(x, exponent);
 }
 
-// Calls f(parameter, gradient, states...) on references to vectors, for every vector of the block. It says
-// whether the states are settled already.
-// Without clipping the factor is 1 and the limits are infinite: leaving them out changes no bit.
+// Calls f(parameter, gradient, states...) on references to vectors, for every vector of the block. f says
+// true where it knows the first two states to be settled. Without clipping the factor is 1 and the limits are
+// infinite: leaving them out changes no bit.
 template <class T, int States, bool Clipped, class Scalars, class F>
 ONEFOLD_INLINE void for_vectors(const Call& call, const Scalars& scalars, F f) {
     T* const updated = data<T>(call, 0);
@@ -134,7 +134,7 @@ ONEFOLD_OPTIMIZER(sgd_nesterov_update, 1, 1, g = decayed<T>(s, p, g); m = fma(m,
                   p = fma(broadcast(-s.rate), fma(m, broadcast(s.own[0]), g), p);)
 
 // own: beta1, beta2, epsilon, rate / (1 - beta1^t), 1 / sqrt(1 - beta2^t)
-// p -= own3 m / (own4 sqrt(v) + epsilon). Says whether m and v are settled as they are.
+// p -= own3 m / (own4 sqrt(v) + epsilon). True where m and v are known to be settled.
 template <class T, class Scalars>
 ONEFOLD_INLINE bool adam_step(const Scalars& s, Vec<T>& p, Vec<T> m, Vec<T> v) {
     Vec<T> root;

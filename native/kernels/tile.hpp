@@ -94,7 +94,7 @@ inline constexpr int kStepsOf = C > 2                        ? 4
 // With Sums (gradient) the rows of B are summed too, as if A had a column of ones, in registers of their own.
 template <class T, int R, int C, Layout A, bool Sums>
 [[gnu::noinline]] static void tile(const Tile<T>& t) {
-    Vec<T> sum[R][C], total[C];
+    Vec<T> sum[R][C], sums[C];
     T* c = t.c;
     const T* a = t.a;
     const T* b = t.b;
@@ -118,8 +118,7 @@ template <class T, int R, int C, Layout A, bool Sums>
                                                  : load(c + r * t.c_row + at(v, t.c_panel));
     if constexpr (Sums)
 #pragma GCC unroll 8
-        for (int v = 0; v < C; ++v)
-            total[v] = t.start == Start::zero ? Vec<T>{} : load(t.sums + v * lanes<T>);
+        for (int v = 0; v < C; ++v) sums[v] = t.start == Start::zero ? Vec<T>{} : load(t.sums + v * lanes<T>);
     const std::byte* next = reinterpret_cast<const std::byte*>(c + R * t.c_row);
     int64_t row[R];
 #pragma GCC unroll 16
@@ -139,7 +138,7 @@ template <class T, int R, int C, Layout A, bool Sums>
         }
         if constexpr (Sums)
 #pragma GCC unroll 8
-            for (int v = 0; v < C; ++v) total[v] = total[v] + right[v];
+            for (int v = 0; v < C; ++v) sums[v] = sums[v] + right[v];
         a += A == Layout::columns ? t.a_step : 1;
         b += b_step;
         if constexpr (A == Layout::columns && steps == 1) {
@@ -214,7 +213,7 @@ template <class T, int R, int C, Layout A, bool Sums>
         for (int v = 0; v < C; ++v) store(c + r * t.c_row + at(v, t.c_panel), sum[r][v]);
     if constexpr (Sums)
 #pragma GCC unroll 8
-        for (int v = 0; v < C; ++v) store(t.sums + v * lanes<T>, total[v]);
+        for (int v = 0; v < C; ++v) store(t.sums + v * lanes<T>, sums[v]);
 }
 
 // The tile of R rows, found among the compiled sizes.

@@ -1,8 +1,8 @@
 // Weights for the backward product: Wt, in panels of its own, from W.
 //
 // Shapes: W (in, out) and Wt (out, in), both in panels.
-// Writes by `=`. Cost: a read and a write of each weight; for each vector three insertions and two shuffles
-// (AVX-512), or three shuffles.
+// Writes by `=`. Cost: a read and a write of each weight; for each vector of float32 with AVX-512 four
+// shuffles, in whole squares three insertions and two shuffles, with AVX2 three shuffles.
 //
 // A weight of 64-64 and one of 64-2 on a Granite Rapids core: 0.44 us with four shuffles for each vector,
 // 0.31 with insertions instead of two of them. With AVX2, where a vector takes one insertion and two shuffles
@@ -11,9 +11,10 @@
 
 namespace onefold::ONEFOLD_LEVEL {
 
-// A square of 32 by 32 between panels, in squares of one vector turned in registers. Of W there may be fewer
-// rows, the others being zero, and fewer columns. Such squares copied one number at a time: an update of
-// 33-77-51-3 at 50 rows 19.0 instead of 18.1 us (Granite Rapids).
+// A square of 32 by 32 between panels, in squares of one vector turned in registers, or, where it is whole
+// and vectors are long, in strips of 16 bytes of each of a vector's rows. Of W there may be fewer rows, the
+// others being zero, and fewer columns. Such squares copied one number at a time: an update of 33-77-51-3 at
+// 50 rows 19.0 instead of 18.1 us (Granite Rapids).
 template <class T, bool Streamed, bool Whole>
 ONEFOLD_INLINE void transpose_square(T* to, const T* from, int64_t rows, int64_t columns) {
     if constexpr (Whole && kHeads > 2) {

@@ -503,8 +503,10 @@ def test_a_step_has_the_same_bits_beside_states_that_are_not_ordinary(name, dtyp
     start = rng.uniform(0.5, 1.5, (states + 2, rows, 32)).astype(dtype)
     gradient = start[1]
     gradient[rng.random((rows, 32)) < 0.2] = -0.0
-    for row in range(rows):
-        start[2 + row % states, row, rng.integers(32)] = odd[row // states]
+    for row, column in enumerate(rng.integers(32, size=rows)):
+        start[2 + row % states, row, column] = odd[row // states]
+        gradient[row, column] = -0.0  # and stays so when decay times the parameter is added
+        start[0, row, column] *= -1
 
     def run(level, beta):
         arrays = start.copy()
@@ -519,7 +521,8 @@ def test_a_step_has_the_same_bits_beside_states_that_are_not_ordinary(name, dtyp
         alike = [run(level, beta) for level in LEVELS]
         for found in alike[1:]:
             np.testing.assert_array_equal(found, alike[0])
-            np.testing.assert_array_equal(np.signbit(found), np.signbit(alike[0]))
+            known = ~np.isnan(found)  # the sign of NaN is not promised
+            np.testing.assert_array_equal(np.signbit(found)[known], np.signbit(alike[0])[known])
         faded = np.abs(alike[0][2:]) < least
         assert (alike[0][2:][faded] == 0).all()
         assert not np.signbit(alike[0][2:][faded]).any()

@@ -213,7 +213,7 @@ def test_weight_gradient_is_the_stated_chain(columns):
 
 @pytest.mark.parametrize("columns", [1, 15, 16, 17, 33, 100])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_bias_gradient(columns, dtype):
+def test_column_sums(columns, dtype):
     rng = np.random.default_rng(columns)
     dz = rng.normal(size=(50, columns)).astype(dtype)
     count = -(-columns // PANEL)
@@ -222,7 +222,7 @@ def test_bias_gradient(columns, dtype):
         for resume, part in ((False, dz[:20]), (True, dz[20:])):
             operands = [(out, 1, columns), Rows(*part.shape, dtype, layout, part).operand]
             _core.run_kernel(
-                "bias_gradient", out.dtype.name, level, operands, len(part),
+                "column_sums", out.dtype.name, level, operands, len(part),
                 begin=0, end=1, panels=count, resume=resume,
             )  # fmt: skip
         np.testing.assert_array_equal(out[:count].reshape(-1)[:columns], sums_of(dz))

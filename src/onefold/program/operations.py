@@ -90,7 +90,7 @@ def _prelu_gradient(builder: Builder, operation: Operation, dy: Value) -> Value:
     assert isinstance(slope, Reference)
     dx, dslope_rows = Value(dy.width), Value(dy.width)
     builder.emit("prelu_backward", (dx, dslope_rows, dy, x, slope))
-    builder.emit("bias_gradient", (weight_slot(slope), dslope_rows))
+    builder.emit("column_sums", (weight_slot(slope), dslope_rows))
     return dx
 
 
@@ -140,7 +140,7 @@ OPERATIONS: dict[str, OperationType] = {
     "linear_forward": OperationType(Phase.ROWS, gradient=_linear_gradient),
     "linear_backward": OperationType(Phase.ROWS),
     "weight_gradient": OperationType(Phase.COLUMNS, outputs=0),
-    "bias_gradient": OperationType(Phase.COLUMNS, outputs=0),
+    "column_sums": OperationType(Phase.COLUMNS, outputs=0),
     "embedding_forward": OperationType(
         Phase.ROWS, outputs=2, gradient=_embedding_gradient, looks_up=True
     ),

@@ -101,7 +101,7 @@ def _weight_gradient(run: Run, op: Operation) -> None:
         run.gradients[bias.index] += run.read(dz).sum(axis=0, keepdims=True)
 
 
-def _bias_gradient(run: Run, op: Operation) -> None:
+def _column_sums(run: Run, op: Operation) -> None:
     gradient, dz = op.operands
     assert isinstance(gradient, Reference)
     run.gradients[gradient.index] += run.read(dz).sum(axis=0, keepdims=True)
@@ -193,7 +193,7 @@ STEPS: dict[str, Callable[[Run, Operation], None]] = {
     "linear_forward": _linear,
     "linear_backward": _linear,
     "weight_gradient": _weight_gradient,
-    "bias_gradient": _bias_gradient,
+    "column_sums": _column_sums,
     "embedding_forward": _embedding_forward,
     "embedding_backward": _embedding_backward,
     "embedding_gradient": _embedding_gradient,
