@@ -80,19 +80,21 @@ def measure(widths, batch, updates, rounds, threads, kinds):
 
 
 def ratio_of(case):
-    """Onefold against the fastest other, with its spread."""
+    """Onefold against the fastest other."""
+    return case["ratio_of_medians"][case["fastest_other"]]
+
+
+def with_spread(case):
     rounds = case["ratio_in_each_round"]
-    ratio = case["ratio_of_medians"][case["fastest_other"]]
-    return f"{ratio:.2f}× ({rounds['low']:.2f}–{rounds['high']:.2f})"
+    return f"{ratio_of(case):.2f}× ({rounds['low']:.2f}–{rounds['high']:.2f})"
 
 
 def agreement(first, second):
     """Whether what was measured twice agrees: one ratio lies within the other's spread."""
 
     def within(one, other):
-        ratio = one["ratio_of_medians"][one["fastest_other"]]
         rounds = other["ratio_in_each_round"]
-        return rounds["low"] <= ratio <= rounds["high"]
+        return rounds["low"] <= ratio_of(one) <= rounds["high"]
 
     apart = [
         f"{a['network']}, {a['batch']}"
@@ -178,9 +180,10 @@ def main(given):
         label = f"{case['network']}, {case['batch']}"
         measured = [case, *again[place : place + 1]]
         for each, when in zip(measured, ("", ", again"), strict=False):
-            ratio = each["ratio_of_medians"][each["fastest_other"]]
-            if ratio < 1:
-                slower.append(f"{each['fastest_other']} is faster at {label}{when} ({ratio:.2f}×)")
+            if ratio_of(each) < 1:
+                slower.append(
+                    f"{each['fastest_other']} is faster at {label}{when} ({ratio_of(each):.2f}×)"
+                )
         rows.append(
             [
                 label,
@@ -188,7 +191,7 @@ def main(given):
                     f"{speeds[n]['median']:.4g} ({speeds[n]['low']:.4g}–{speeds[n]['high']:.4g})"
                     for n in names
                 ),
-                *map(ratio_of, measured),
+                *map(with_spread, measured),
                 ", ".join(f"{each['gflops'] / peak:.0%}" for each in measured),
                 ", ".join(f"{each['round_trip_ns']:.0f}" for each in measured),
             ]

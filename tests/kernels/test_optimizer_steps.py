@@ -1,0 +1,110 @@
+"""Steps of optimizers: few columns, faded states and odd numbers, on every level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from layouts import GUARD
+
+from onefold import _core
+
+LEVELS = _core.levels()
+
+
+@pytest.mark.parametrize("name", [n for n in _core.kernel_names() if n.endswith("_update")])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_few_columns_are_updated_like_many(name, dtype):
+    rng = np.random.default_rng(0)
+    values = np.abs(rng.normal(size=(6, 11, 32))).astype(dtype) * dtype(0.01)  # gradient among them
+    numbers = [0.5, 1.0, np.inf, 1e-3, 0.01, 0.9, 0.99, 1e-8, 1e-3, 1.1, 1.2]
+
+    def run(level, rows, used):
+        arrays = values[:, :rows].copy()
+        operands = [(array, 32, 32) for array in (arrays[0], *arrays)]
+        kind = np.dtype(dtype).name
+        _core.run_kernel(
+            name, kind, level, operands, used, numbers=numbers, begin=32, end=rows * 32
+        )
+        return arrays
+
+    for level in LEVELS:
+        for rows in (2, 5, 6, 11):
+            whole = run(LEVELS[0], rows, 0)
+            assert (whole[0, 1:] != values[0, 1:rows]).all()
+            assert (whole[0, 0] == values[0, 0]).all()
+            for used in (1, 2, 3, 4, 5, 17):
+                found = run(level, rows, used)
+                np.testing.assert_array_equal(found[:, :, :used], whole[:, :, :used])
+                np.testing.assert_array_equal(found[:, :, 16 * (1 + used // 17) :],
+                                              values[:, :rows, 16 * (1 + used // 17) :])  # fmt: skip
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_faded_states_are_zero_and_unused_columns_are_left_alone(level, dtype):
+    least = np.finfo(dtype).smallest_normal
+    arrays = [np.full((1, 64), value, dtype) for value in (1.0, 0.0, least * 1.05, least * 0.5)]
+    arrays = [arrays[0], *arrays]  # updated where it is
+    arrays[0][0, 32 + 16 :] = GUARD
+    numbers = [1.0, 1.0, np.inf, 1e-3, 0.0, 0.9, 0.999, 1e-8, 1e-3, 1.0]
+    operands = [(array, 64, 64) for array in arrays]
+    name = np.dtype(dtype).name
+    _core.run_kernel("adam_update", name, level, operands, 0, 0, numbers, 0, 0, 0, 32)
+    _, _, _, m, v = arrays
+    assert (m[0, :32] == 0).all(), "0.9 * 1.05 of the least normal number is below it"
+    assert (v[0, :32] == 0).all()
+    assert (m[0, 32:] == dtype(least * 1.05)).all(), "the second row was not asked for"
+    # One of 32 columns in use: at most a vector of 16 is touched.
+    _core.run_kernel("adam_update", name, level, operands, 1, 0, numbers, 0, 0, 32, 64)
+    assert m[0, 32] == 0
+    assert (m[0, 48:] == dtype(least * 1.05)).all()
+    assert (arrays[0][0, 48:] == GUARD).all()
+
+
+@pytest.mark.parametrize("name", ["adam_update", "adamw_update", "adam_amsgrad_update"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_step_has_the_same_bits_beside_states_that_are_not_ordinary(name, dtype):
+    """One number of a row is out of the ordinary: others must not notice, and every level treats it alike."""
+    least = np.finfo(dtype).smallest_normal
+    odd = [
+        0.0,
+        -0.0,
+        least / 2,
+        -least / 2,
+        least,
+        2.0**-100,
+        -(2.0**-97),
+        2.0**-96,
+        -3e38,
+        np.inf,
+        np.nan,
+    ]
+    states = 3 if "amsgrad" in name else 2
+    rows = states * len(odd)
+    rng = np.random.default_rng(5)
+    start = rng.uniform(0.5, 1.5, (states + 2, rows, 32)).astype(dtype)
+    gradient = start[1]
+    gradient[rng.random((rows, 32)) < 0.2] = -0.0
+    for row, column in enumerate(rng.integers(32, size=rows)):
+        start[2 + row % states, row, column] = odd[row // states]
+        gradient[row, column] = -0.0  # and stays so when decay times the parameter is added
+        start[0, row, column] *= -1
+
+    def run(level, beta):
+        arrays = start.copy()
+        numbers = [1.0, 1.0, np.inf, 1e-3, 0.0, beta, 0.999, 1e-8, 1e-3, 1.0]
+        operands = [(array, 32, 32) for array in (arrays[0], *arrays)]
+        _core.run_kernel(
+            name, np.dtype(dtype).name, level, operands, 0, numbers=numbers, end=rows * 32
+        )
+        return arrays
+
+    for beta in (0.9, 0.0):  # of zero: the first state may be what the gradient is, a negative zero
+        alike = [run(level, beta) for level in LEVELS]
+        for found in alike[1:]:
+            np.testing.assert_array_equal(found, alike[0])
+            known = ~np.isnan(found)  # the sign of NaN is not promised
+            np.testing.assert_array_equal(np.signbit(found)[known], np.signbit(alike[0])[known])
+        faded = np.abs(alike[0][2:]) < least
+        assert (alike[0][2:][faded] == 0).all()
+        assert not np.signbit(alike[0][2:][faded]).any()
