@@ -130,6 +130,26 @@ def test_biases_do_not_decay_unless_asked():
         np.testing.assert_allclose(net.parameters["dense_0.bias"], expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 100, 4096, 5000])
+@pytest.mark.parametrize("first", [0, 1, 4095, 60_000, 2**31])
+def test_powers_are_the_products_of_squaring(count, first):
+    def by_squaring(base, exponent):
+        result = 1.0
+        for bit in range(exponent.bit_length()):
+            result *= base if exponent >> bit & 1 else 1.0
+            base *= base
+        return result
+
+    exponents = np.arange(first, first + count)
+    for base in (0.9, 0.999, 1.0, 0.0):
+        expected = [by_squaring(base, int(e)) for e in exponents]
+        np.testing.assert_array_equal(schedules.powers(base, exponents.astype(float)), expected)
+        shuffled = np.random.default_rng(count).permutation(count)
+        np.testing.assert_array_equal(
+            schedules.powers(base, exponents[shuffled].astype(float)), np.array(expected)[shuffled]
+        )
+
+
 def test_schedules_against_their_formulas():
     t = np.arange(100)
     np.testing.assert_allclose(Step(1.0, factor=0.5, every=30).values(0, 100), 0.5 ** (t // 30))

@@ -334,12 +334,16 @@ class ReduceOnPlateau(Schedule):
 def powers(base: float, exponent: Array) -> Array:
     """Base ** exponent for whole exponents, by squaring: only products, so exact in order."""
     left = exponent.astype(np.int64)
-    result = np.ones(len(exponent))
-    square = float(base)
+    table, square, bits = np.ones(1), float(base), 0  # of the exponents below 2 ** bits
+    while len(table) < len(left):
+        table = np.concatenate((table, table * square))
+        square, bits = square * square, bits + 1
+    result = table[left & (len(table) - 1)]
+    left >>= bits
     while left.any():
-        result = np.where(left & 1 == 1, result * square, result)
+        np.multiply(result, square, out=result, where=(left & 1).astype(bool))
         square *= square
-        left = left >> 1
+        left >>= 1
     return result
 
 
