@@ -1,6 +1,7 @@
 // Every kernel of a level, in one table. A kernel file ends with a macro that names its kernels.
 #include "../kernel.hpp"
 #include "../simd.hpp"
+#include "../square_root.hpp"
 
 #include "math.hpp"
 #include "rows.hpp"

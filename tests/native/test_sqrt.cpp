@@ -1,7 +1,7 @@
 // The square root of AVX-512: the instruction's, bit by bit, whatever estimate the processor makes.
 #define ONEFOLD_LEVEL avx512
 #define ONEFOLD_VECTOR_BYTES 64
-#include "simd.hpp"
+#include "square_root.hpp"
 
 #include <cmath>
 #include <cstdio>
