@@ -16,6 +16,9 @@
 // -> 6.4 us (12.3 -> 11.2), gradient, 1,400 rows, 200-100 331 -> 287 us (566 -> 556). Updates are so many
 // times as fast with all that and few_inputs.hpp: 13-100-1 1.09 (1.12), 257-129-65-33-17-5 at 100 rows 1.03
 // (1.02), 33-77-51-3 at 50 1.02 (1.02).
+// Gradients with as many inputs at a time as registers hold, instead of four vectors or one: 64 rows, 100-1
+// 367 -> 245 ns (540 -> 372), of columns left over 500 rows, 200-100 (180 -> 172 us), 128 rows, 33-65 2.99 ->
+// 2.78 us; updates 13-100-1 1.02 (1.02), 257-129-65-33-17-5 1.03 (1.02), 50-200-100-10 at 10,000 1.01 (1.02).
 // Lost: four groups with AVX-512 (602 ns for 100-1); left-over columns forward where a tile of two vectors
 // would have had room for them (50 rows, 77-51 0.88 times as fast).
 #pragma once
@@ -183,59 +186,76 @@ template <class T, int N>
     if (first < call.rows) narrow_rest<T, N>(call, finish, first, call.rows - first);
 }
 
-// Rows [i, i + count) of G, `Vectors` vectors of inputs at a time; `room` columns are left in its panel.
+// Vectors of inputs whose sums, with what they are made of, fit into the registers: eight chains or more,
+// where there are so many inputs, because a step waits for the one before it.
+template <int N>
+inline constexpr int kVectorsBeside = N == 1 ? 8 : (kTileRows > 6 ? 26 : 14) / (N + 1);
+
+// The sums of N columns of dz times those of x from column i on: so many vectors, the last of which has
+// `last` lanes. They begin and end where `held` says.
 template <class T, int N, int Vectors>
-ONEFOLD_INLINE void narrow_columns(const Call& call, int64_t i, int64_t count, int64_t room) {
+ONEFOLD_INLINE void narrow_sums(const Call& call, int64_t i, int64_t last,
+                                T (&held)[N][kVectorsBeside<N> * lanes<T>]) {
     constexpr int L = lanes<T>;
     const auto& [G, x, dz] = reinterpret_cast<const Operand(&)[3]>(call.operand);
-    T* to = static_cast<T*>(G.data) + i * kPanel;
-    alignas(64) T held[N][Vectors * L] = {};
-    if (call.resume)
-        for (int64_t c = 0; c < count; ++c)
-            for (int j = 0; j < N; ++j) held[j][c] = to[c * kPanel + j];
     Vec<T> sum[N][Vectors];
 #pragma GCC unroll 4
     for (int j = 0; j < N; ++j)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < Vectors; ++v) sum[j][v] = load(held[j] + v * L);
     const T* from[Vectors];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) from[v] = row_of<const T>(x, 0) + (i + v * L);
     const T* slope = static_cast<const T*>(dz.data);
-    const int64_t last = count - (Vectors - 1) * L;
     for (int64_t r = 0; r < call.rows; ++r, slope += dz.stride) {
         Vec<T> left[Vectors];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < Vectors; ++v)
             left[v] = v < Vectors - 1 || last == L ? load(from[v] + r * x.stride)
                                                    : load_part(from[v] + r * x.stride, last);
 #pragma GCC unroll 4
         for (int j = 0; j < N; ++j) {
             const Vec<T> right = broadcast_bits(slope[j]);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int v = 0; v < Vectors; ++v) sum[j][v] = fma(left[v], right, sum[j][v]);
         }
     }
 #pragma GCC unroll 4
     for (int j = 0; j < N; ++j)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < Vectors; ++v) store(held[j] + v * L, sum[j][v]);
-    for (int64_t c = 0; c < count; ++c) {
-        if (!call.resume)
-            for (int p = 0; p < room; p += L) store(to + c * kPanel + p, Vec<T>{});
-        for (int j = 0; j < N; ++j) to[c * kPanel + j] = held[j][c];
-    }
+}
+
+template <class T, int N, int Vectors = kVectorsBeside<N>>
+ONEFOLD_INLINE void narrow_vectors(int64_t vectors, const Call& call, int64_t i, int64_t last,
+                                   T (&held)[N][kVectorsBeside<N> * lanes<T>]) {
+    if constexpr (Vectors > 1)
+        if (vectors < Vectors) return narrow_vectors<T, N, Vectors - 1>(vectors, call, i, last, held);
+    narrow_sums<T, N, Vectors>(call, i, last, held);
 }
 
 // Panel rows [begin, end) of G, which is a single panel or its last `room` columns; `begin` is a multiple of
-// 32. Columns beyond the last one stay zero.
+// 32. Columns beyond the last one stay zero. The rows go in passes as even as they can be.
 template <class T, int N>
 [[gnu::noinline]] static void narrow_gradient(const Call& call, int64_t room) {
-    constexpr int L = lanes<T>;
-    int64_t i = call.begin;
-    for (; i + 3 * L < call.end; i += 4 * L)
-        narrow_columns<T, N, 4>(call, i, call.end - i < 4 * L ? call.end - i : 4 * L, room);
-    for (; i < call.end; i += L) narrow_columns<T, N, 1>(call, i, call.end - i < L ? call.end - i : L, room);
+    constexpr int L = lanes<T>, most = kVectorsBeside<N>;
+    for (int64_t i = call.begin; i < call.end;) {
+        const int64_t left = (call.end - i + L - 1) / L, passes = (left + most - 1) / most;
+        const int64_t vectors = (left + passes - 1) / passes;
+        const int64_t count = call.end - i < vectors * L ? call.end - i : vectors * L;
+        T* to = static_cast<T*>(call.operand[0].data) + i * kPanel;
+        alignas(64) T held[N][most * L] = {};
+        if (call.resume)
+            for (int64_t c = 0; c < count; ++c)
+                for (int j = 0; j < N; ++j) held[j][c] = to[c * kPanel + j];
+        narrow_vectors<T, N>(vectors, call, i, count - (vectors - 1) * L, held);
+        for (int64_t c = 0; c < count; ++c) {
+            if (!call.resume)
+                for (int p = 0; p < room; p += L) store(to + c * kPanel + p, Vec<T>{});
+            for (int j = 0; j < N; ++j) to[c * kPanel + j] = held[j][c];
+        }
+        i += count;
+    }
 }
 
 }  // namespace onefold::ONEFOLD_LEVEL

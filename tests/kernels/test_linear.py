@@ -200,6 +200,24 @@ def test_weight_gradient(rows, inputs, columns, dtype):
     np.testing.assert_array_equal(results[0][-1], sums_of(dz))
 
 
+@pytest.mark.parametrize("columns", [1, 2, 3, 4, 36])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gradients_of_few_columns_from_any_number_of_inputs(columns, dtype):
+    """However many vectors of inputs stand side by side."""
+    rng = np.random.default_rng(columns)
+    x = rng.normal(size=(9, 300)).astype(dtype)
+    dz = rng.normal(size=(9, columns)).astype(dtype)
+    expected = gradient(WAYS[0], x, dz)
+    for way in WAYS:
+        for inputs in range(3, 300, 11):
+            found = gradient(way, x[:, :inputs].copy(), dz)
+            np.testing.assert_array_equal(found[:-1], expected[:inputs])
+            halves = gradient(
+                way, x[4:, :inputs], dz[4:], start=gradient(way, x[:4, :inputs], dz[:4])
+            )
+            np.testing.assert_array_equal(halves[:-1], expected[:inputs])
+
+
 @pytest.mark.parametrize("columns", [3, 18, 34])
 def test_weight_gradient_is_the_stated_chain(columns):
     rng = np.random.default_rng(1)
