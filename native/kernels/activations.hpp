@@ -69,7 +69,7 @@ ONEFOLD_INLINE Vec<T> zero() {
 }
 
 // relu: max(x, 0)
-ONEFOLD_FORWARD(relu, return select(x < zero<T>(), zero<T>(), x);)
+ONEFOLD_FORWARD(relu, return larger(zero<T>(), x);)
 ONEFOLD_BACKWARD(relu, y, return select(y > zero<T>(), dy, zero<T>());)
 
 // relu6: min(max(x, 0), 6)

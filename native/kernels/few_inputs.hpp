@@ -32,7 +32,7 @@ ONEFOLD_INLINE void few_inputs_columns(const Call& call, int64_t first) {
             Vec<T> sum = start[v];
 #pragma GCC unroll 4
             for (int k = 0; k < N; ++k) sum = fma(broadcast_bits(from[k]), right[k][v], sum);
-            if (F == Finish::relu) sum = select(sum < zero<T>(), zero<T>(), sum);
+            if (F == Finish::relu) sum = larger(zero<T>(), sum);
             if (F == Finish::gated) sum = select(load(gate + v * lanes<T>) > zero<T>(), sum, zero<T>());
             Streamed ? stream(to + v * lanes<T>, sum) : store(to + v * lanes<T>, sum);
         }

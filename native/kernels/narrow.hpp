@@ -100,7 +100,7 @@ ONEFOLD_INLINE void narrow_finish(const Call& call, Finish finish, Vec<T> (&sum)
     alignas(64) T out[N * L];
 #pragma GCC unroll 4
     for (int j = 0; j < N; ++j)
-        store(out + j * L, finish == Finish::relu ? select(sum[j] < zero<T>(), zero<T>(), sum[j]) : sum[j]);
+        store(out + j * L, finish == Finish::relu ? larger(zero<T>(), sum[j]) : sum[j]);
     const int64_t z_row = z.stride, gate_row = y.stride;
     T* to = static_cast<T*>(z.data) + first * z_row;
     const T* gate = finish == Finish::gated ? static_cast<const T*>(y.data) + first * gate_row : nullptr;
