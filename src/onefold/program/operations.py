@@ -45,7 +45,7 @@ class OperationType:
     gradient
         Rule that emits the backward operations, for types that stand in a forward pass.
     cost
-        Floating-point operations for each row and each element of the output.
+        Floating-point operations for each row and each element of the output, or what takes their time.
     looks_up
         Whether a row takes one row of a parameter, not all of it.
     """
@@ -133,7 +133,7 @@ def embedding_parts(
 
 
 OPERATIONS: dict[str, OperationType] = {
-    "gather": OperationType(Phase.ROWS),
+    "gather": OperationType(Phase.ROWS, cost=30),  # from memory, often
     "gather_labels": OperationType(Phase.ROWS),
     "scatter": OperationType(Phase.ROWS, outputs=0),
     "add": OperationType(Phase.ROWS, in_place=1),
@@ -159,11 +159,17 @@ OPERATIONS: dict[str, OperationType] = {
 }
 
 
+#: A product with fewer inputs or outputs takes no less time than with so many.
+_LEAST_SIDE = 8
+
+
 def cost(operation: Operation, shapes: list[tuple[int, int]]) -> float:
-    """Floating-point operations of one row."""
+    """Floating-point operations of one row, or as many as take the time of what it is instead."""
     kind = OPERATIONS[operation.type]
     for operand in operation.operands:
         if isinstance(operand, Reference) and operand.place != Place.EXTERNAL:
             rows, columns = shapes[operand.index]
-            return 2.0 * columns * (1 if kind.looks_up else rows)
+            if kind.looks_up:
+                return 2.0 * columns
+            return 2.0 * max(rows, _LEAST_SIDE) * max(columns, _LEAST_SIDE)
     return kind.cost * max(v.width for v in operation.values())
