@@ -10,9 +10,12 @@
 // 784-1024-1024-1024-10 at 1,024 rows 1.07, 784-512-512-10 at 128 1.08, 100-256-256-10 at 256 1.05,
 // 5000-64-10 at 256 1.08, 50-200-100-10 at 10,000 1.01 to 1.06, 257-129-65-33-17-5 at 100 1.02, 20-64-64-2 at
 // 32 1.00 to 1.03. Lost: 7 rows by 4 vectors, for which the registers do not suffice (0.88 times as fast as
-// 6); the strides of C copied, so that stores need not load them (1.01, but with AVX2 50-200-100-10 0.96 and
-// 100-256-256-10 0.97: the loops lose registers to them); blocks of gradients of 96, 128, 256, 384 rows
-// instead of 192 (0.99 to 1.01).
+// 6); blocks of gradients of 96, 128, 256, 384 rows instead of 192 (0.99 to 1.01).
+//
+// Every function begins a cache line (CMakeLists.txt). Before, whatever changed in other kernels moved these,
+// and 784-512-512-10 at 128 rows lost 2 %, 5000-64-10 1 to 3 %. Updates on two Granite Rapids cores are 0.98
+// to 1.06 times as fast as with the luckiest places seen before, most 1.01 to 1.04. Lost: loops that begin so
+// too (AVX2 0.95 to 1.00).
 #pragma once
 
 namespace onefold::ONEFOLD_LEVEL {
