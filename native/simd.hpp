@@ -1,4 +1,4 @@
-// The only file, but for square_root.hpp, in which an instruction set shows.
+// With square_root.hpp the only file of the kernels that has intrinsics of an instruction set.
 //
 // A level file (isa/<level>.cpp) defines ONEFOLD_LEVEL, the name of its namespace, and
 // ONEFOLD_VECTOR_BYTES, its native width, and then includes the kernels. Every operation here is
@@ -374,20 +374,6 @@ ONEFOLD_INLINE bool all_within(Vec<T> x, T limit) {
     return all != 0;
 #endif
 }
-// max(a, b): b where either is NaN; min likewise.
-ONEFOLD_INLINE Vf max(Vf a, Vf b) {
-    return a > b ? a : b;
-}
-ONEFOLD_INLINE Vd max(Vd a, Vd b) {
-    return a > b ? a : b;
-}
-ONEFOLD_INLINE Vf min(Vf a, Vf b) {
-    return a < b ? a : b;
-}
-ONEFOLD_INLINE Vd min(Vd a, Vd b) {
-    return a < b ? a : b;
-}
-
 // Sixteen interleaved accumulators: element c of a row belongs to lane c mod 16, each lane is one
 // chain over ascending c, and fold() joins the lanes by one fixed tree: lane i with lane i + 8, then
 // i + 4, i + 2, i + 1. Lanes beyond the row's end are left as they are.

@@ -27,7 +27,8 @@ ONEFOLD_INLINE __m512 square_root(__m512 x, __m512 estimate) {
     const __m512 rest = _mm512_fnmadd_ps(better, better, x);
     return _mm512_fmadd_ps(rest, _mm512_fmadd_ps(reciprocal, error, reciprocal), better);
 }
-// Not of vectors with a value below 2^-96 that is not zero, an infinity, a NaN or a negative value.
+// Whether roots are made of products; never those of a vector with a value below 2^-96 that is not zero, an
+// infinity, a NaN or a negative value.
 inline bool roots_from_products = false;
 ONEFOLD_INLINE __mmask16 not_zero(__m512 x) {
     return _mm512_cmp_ps_mask(x, __m512{}, _CMP_NEQ_UQ);

@@ -25,7 +25,7 @@ struct Operation {
     std::string kernel;
     std::vector<Reference> operands;  // outputs, inputs, parameters
     std::vector<double> numbers;
-    double cost = 0;        // floating-point operations for each row
+    double cost = 0;        // floating-point operations for each row, or what takes their time
     int element_bytes = 0;  // set where operand 0 is not of the program's type (loss: float64)
 };
 

@@ -186,13 +186,13 @@ template <class T, int N>
     if (first < call.rows) narrow_rest<T, N>(call, finish, first, call.rows - first);
 }
 
-// Vectors of inputs whose sums, with what they are made of, fit into the registers: eight chains or more,
-// where there are so many inputs, because a step waits for the one before it.
+// Vectors of inputs whose sums, with what they are made of, fit into the registers: as many chains as that
+// are, because a step waits for the one before it.
 template <int N>
 inline constexpr int kVectorsBeside = N == 1 ? 8 : (kTileRows > 6 ? 26 : 14) / (N + 1);
 
 // The sums of N columns of dz times those of x from column i on: so many vectors, the last of which has
-// `last` lanes. They begin and end where `held` says.
+// `last` lanes. What they begin with is in `held`, and so is what they come to.
 template <class T, int N, int Vectors>
 ONEFOLD_INLINE void narrow_sums(const Call& call, int64_t i, int64_t last,
                                 T (&held)[N][kVectorsBeside<N> * lanes<T>]) {

@@ -12,10 +12,10 @@
 // 32 1.00 to 1.03. Lost: 7 rows by 4 vectors, for which the registers do not suffice (0.88 times as fast as
 // 6); blocks of gradients of 96, 128, 256, 384 rows instead of 192 (0.99 to 1.01).
 //
-// Every function begins a cache line (CMakeLists.txt). Before, whatever changed in other kernels moved these,
-// and 784-512-512-10 at 128 rows lost 2 %, 5000-64-10 1 to 3 %. Updates on two Granite Rapids cores are 0.98
-// to 1.06 times as fast as with the luckiest places seen before, most 1.01 to 1.04. Lost: loops that begin so
-// too (AVX2 0.95 to 1.00).
+// Every function begins a cache line (CMakeLists.txt). Before, whatever changed in other kernels moved these:
+// a change elsewhere had made 784-512-512-10 at 128 rows 2 % slower, with AVX2 too. The same code with and
+// without, updates on two Granite Rapids cores: 0.97 to 1.04 times as fast, most 1.00 to 1.03; with AVX2 0.99
+// to 1.03. Lost: loops that begin so too (AVX2 0.95 to 1.00).
 #pragma once
 
 namespace onefold::ONEFOLD_LEVEL {

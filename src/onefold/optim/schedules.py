@@ -332,9 +332,10 @@ class ReduceOnPlateau(Schedule):
 
 
 def powers(base: float, exponent: Array) -> Array:
-    """Base ** exponent for whole exponents, by squaring: only products, so exact in order."""
+    """Base ** exponent for whole exponents, by squaring: products in one order, the same everywhere."""
     left = exponent.astype(np.int64)
-    table, square, bits = np.ones(1), float(base), 0  # of the exponents below 2 ** bits
+    # The table is for exponents below 2 ** bits; square is base ** (2 ** bits).
+    table, square, bits = np.ones(1), float(base), 0
     while len(table) < len(left):
         table = np.concatenate((table, table * square))
         square, bits = square * square, bits + 1

@@ -159,8 +159,9 @@ OPERATIONS: dict[str, OperationType] = {
 }
 
 
-#: A product with fewer inputs or outputs takes no less time than with so many.
-_LEAST_SIDE = 8
+_PRODUCTS = ("linear_forward", "linear_backward", "weight_gradient")
+#: One with fewer inputs or outputs takes about the time of one with so many.
+_LEAST_SIDE = 4
 
 
 def cost(operation: Operation, shapes: list[tuple[int, int]]) -> float:
@@ -169,7 +170,7 @@ def cost(operation: Operation, shapes: list[tuple[int, int]]) -> float:
     for operand in operation.operands:
         if isinstance(operand, Reference) and operand.place != Place.EXTERNAL:
             rows, columns = shapes[operand.index]
-            if kind.looks_up:
-                return 2.0 * columns
-            return 2.0 * max(rows, _LEAST_SIDE) * max(columns, _LEAST_SIDE)
+            if operation.type in _PRODUCTS:
+                return 2.0 * max(rows, _LEAST_SIDE) * max(columns, _LEAST_SIDE)
+            return 2.0 * columns * (1 if kind.looks_up else rows)
     return kind.cost * max(v.width for v in operation.values())
