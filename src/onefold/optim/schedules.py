@@ -339,7 +339,7 @@ def powers(base: float, exponent: Array) -> Array:
     while len(table) < len(left):
         table = np.concatenate((table, table * square))
         square, bits = square * square, bits + 1
-    result = table[left & (len(table) - 1)]
+    result: Array = table[left & (len(table) - 1)]
     left >>= bits
     while left.any():
         np.multiply(result, square, out=result, where=(left & 1).astype(bool))
