@@ -374,6 +374,7 @@ ONEFOLD_INLINE bool all_within(Vec<T> x, T limit) {
     return all != 0;
 #endif
 }
+
 // Sixteen interleaved accumulators: element c of a row belongs to lane c mod 16, each lane is one
 // chain over ascending c, and fold() joins the lanes by one fixed tree: lane i with lane i + 8, then
 // i + 4, i + 2, i + 1. Lanes beyond the row's end are left as they are.

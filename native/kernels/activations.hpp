@@ -73,7 +73,7 @@ ONEFOLD_FORWARD(relu, return larger(zero<T>(), x);)
 ONEFOLD_BACKWARD(relu, y, return select(y > zero<T>(), dy, zero<T>());)
 
 // relu6: min(max(x, 0), 6)
-ONEFOLD_FORWARD(relu6, const Vec<T> low = select(x < zero<T>(), zero<T>(), x);
+ONEFOLD_FORWARD(relu6, const Vec<T> low = larger(zero<T>(), x);
                 return select(low > T(6), broadcast(T(6)), low);)
 ONEFOLD_BACKWARD(relu6, y, return select((y > zero<T>()) & (y < T(6)), dy, zero<T>());)
 
@@ -137,7 +137,7 @@ ONEFOLD_BACKWARD(silu, x, const Vec<T> e = exp_of<T>(-abs(x)); const Vec<T> s = 
 template <class T>
 ONEFOLD_INLINE Vec<T> hard_sigmoid_of(Vec<T> x) {
     const Vec<T> line = (x + T(3)) / T(6);
-    const Vec<T> low = select(line < zero<T>(), zero<T>(), line);
+    const Vec<T> low = larger(zero<T>(), line);
     return select(low > T(1), broadcast(T(1)), low);
 }
 ONEFOLD_FORWARD(hard_silu, return vanishing<T>(x, hard_sigmoid_of<T>(x));)

@@ -46,6 +46,8 @@ class OperationType:
         Rule that emits the backward operations, for types that stand in a forward pass.
     cost
         Floating-point operations for each row and each element of the output, or what takes their time.
+    least_side
+        A product with a parameter of fewer rows or columns takes about the time of one with so many.
     looks_up
         Whether a row takes one row of a parameter, not all of it.
     """
@@ -55,6 +57,7 @@ class OperationType:
     in_place: int | None = None
     gradient: GradientRule | None = None
     cost: float = 1.0
+    least_side: int = 1
     looks_up: bool = False
 
 
@@ -137,9 +140,9 @@ OPERATIONS: dict[str, OperationType] = {
     "gather_labels": OperationType(Phase.ROWS),
     "scatter": OperationType(Phase.ROWS, outputs=0),
     "add": OperationType(Phase.ROWS, in_place=1),
-    "linear_forward": OperationType(Phase.ROWS, gradient=_linear_gradient),
-    "linear_backward": OperationType(Phase.ROWS),
-    "weight_gradient": OperationType(Phase.COLUMNS, outputs=0),
+    "linear_forward": OperationType(Phase.ROWS, gradient=_linear_gradient, least_side=4),
+    "linear_backward": OperationType(Phase.ROWS, least_side=4),
+    "weight_gradient": OperationType(Phase.COLUMNS, outputs=0, least_side=4),
     "column_sums": OperationType(Phase.COLUMNS, outputs=0),
     "embedding_forward": OperationType(
         Phase.ROWS, outputs=2, gradient=_embedding_gradient, looks_up=True
@@ -159,18 +162,11 @@ OPERATIONS: dict[str, OperationType] = {
 }
 
 
-_PRODUCTS = ("linear_forward", "linear_backward", "weight_gradient")
-#: One with fewer inputs or outputs takes about the time of one with so many.
-_LEAST_SIDE = 4
-
-
 def cost(operation: Operation, shapes: list[tuple[int, int]]) -> float:
     """Floating-point operations of one row, or as many as take the time of what it is instead."""
     kind = OPERATIONS[operation.type]
     for operand in operation.operands:
         if isinstance(operand, Reference) and operand.place != Place.EXTERNAL:
-            rows, columns = shapes[operand.index]
-            if operation.type in _PRODUCTS:
-                return 2.0 * max(rows, _LEAST_SIDE) * max(columns, _LEAST_SIDE)
+            rows, columns = (max(side, kind.least_side) for side in shapes[operand.index])
             return 2.0 * columns * (1 if kind.looks_up else rows)
     return kind.cost * max(v.width for v in operation.values())
