@@ -27,6 +27,10 @@ struct Operand {
 
 inline constexpr int kMaxOperands = 8;
 
+// Operands of an update kernel whose gradient is that of a single row, and nobody has made it: x, absent
+// where it is one for all (biases), and dz.
+inline constexpr int kRowInputs = 6, kRowSlopes = 7;
+
 struct Call {
     Operand operand[kMaxOperands];
     int64_t rows = 0;       // rows of this tile (row kernels) or of the micro-batch (column kernels)

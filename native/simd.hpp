@@ -207,7 +207,11 @@ ONEFOLD_INLINE Vd where_bits(Vd x, int64_t bits) {
 }
 #else
 ONEFOLD_INLINE Vf where_bits(Vf x, int32_t bits) {
+#if ONEFOLD_VECTOR_BYTES == 32
+    return (Vf)_mm256_sign_epi32((__m256i)x, (__m256i)((IVec<float>)x & bits));  // zero beside zeros
+#else
     return select(((IVec<float>)x & bits) != 0, x, Vf{});
+#endif
 }
 ONEFOLD_INLINE Vd where_bits(Vd x, int64_t bits) {
     return select(((IVec<double>)x & bits) != 0, x, Vd{});

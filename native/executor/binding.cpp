@@ -15,6 +15,9 @@ constexpr double kOperationsPerTask = 4e5, kMostOperationsPerTask = 1e8;
 constexpr int kTasksPerThread = 8;
 // The operand of a gradient of weights that is the gradient of the layer's biases, or none.
 constexpr int kBiasGradient = 3;
+// Of more columns than these a single row's gradient is made in the optimizer's step, which of fewer has a
+// step for several rows of a stored gradient at once.
+constexpr int64_t kFewColumns = 4;
 // Panel rows of a block at most, of an embedding's at least, and panels where it has not all rows.
 constexpr int64_t kMostBlockRows = 192, kLeastLookedUpRows = 96, kPanelsBeside = 2;
 // Rows of inputs that are asked for before they are gathered have so many bytes, and are so many that no
@@ -114,6 +117,7 @@ void Executor::add_tasks(const Operation& operation, Kernel kernel, std::vector<
                     task.call.operand[kBiasGradient] = {};
                 else if (task.call.operand[kBiasGradient].data != nullptr)
                     task.bias = operation.operands[kBiasGradient].index;
+                task.with_step = matrix.columns > kFewColumns;
                 set_used_up(task);
             }
             tasks.push_back(task);
@@ -232,7 +236,7 @@ void Executor::set_update_rule(UpdateRule rule, std::vector<std::shared_ptr<Stor
     update_ = find_kernel(kernel_table(), rule.kernel, program_.is_double);
     rule_ = std::move(rule);
     states_ = std::move(states);
-    if (states_.size() + 3 > size_t(kMaxOperands)) throw std::invalid_argument("too many optimizer states");
+    if (states_.size() + 3 > size_t(kRowInputs)) throw std::invalid_argument("too many optimizer states");
     norm_blocks_ = Memory(std::isfinite(rule_.clip_norm) ? blocks_.size() * sizeof(double) : 0);
     update_calls_.clear();
     for (int worker = 0; worker < program_.threads; ++worker)

@@ -162,6 +162,11 @@ void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
     const bool streamed = streams(threads);
     ThreadPool::shared().run(threads, int64_t(tasks.size()), [&](int64_t number, int worker) {
         Task& task = tasks[size_t(number)];
+        if (fuse && !started_ && rows == 1 && task.with_step) {
+            update_from_row(task, worker, streamed);
+            if (streamed) order_streamed_stores();
+            return;
+        }
         const bool used_up = fuse && !started_ && task.room_bytes > 0 && !rooms_.empty();
         Call& call = used_up ? task.used_up : task.call;
         if (used_up) call.operand[0].data = rooms_[size_t(worker)] + task.in_page;
@@ -178,12 +183,12 @@ void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
         const int64_t height = parameters_->matrices()[size_t(parameter)].rows;
         std::byte* gradient = data<std::byte>(call, 0) + call.begin * panel_row_bytes();
         for (int64_t p = 0; p < call.panels; ++p, gradient += call.operand[0].stride * panel_row_bytes())
-            update_block(parameter, task.call.begin + p * height, task.call.end + p * height, gradient,
+            update_block(parameter, task.call.begin + p * height, task.call.end + p * height, {gradient},
                          worker, streamed);
         if (task.bias >= 0) {
             const int64_t first = task.call.begin / height;
             update_block(task.bias, first, first + call.panels,
-                         gradient_->at(task.bias) + first * panel_row_bytes(), worker, streamed);
+                         {gradient_->at(task.bias) + first * panel_row_bytes()}, worker, streamed);
         }
         if (streamed) order_streamed_stores();
     });

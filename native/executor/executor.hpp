@@ -144,6 +144,7 @@ private:
         Call used_up = {};       // the same block, made in the thread's room and used up at once
         int64_t in_page = 0;     // where it begins there, in bytes
         int64_t room_bytes = 0;  // that it takes; 0: it is never made there
+        bool with_step = false;  // of a single row it is made while the optimizer's step is
     };
     // An operand that lies elsewhere for every tile: in a buffer of the micro-batch, or in the user's arrays.
     struct Moving {
@@ -170,6 +171,11 @@ private:
         int count = 0;        // of what moves
         bool shared = false;  // whether other threads read what it writes
         bool asks = false;    // a product of gathered inputs, during which later ones are asked for
+    };
+    // Of a block: the sums, or where nobody has made them, x (biases: none) and dz of the only row.
+    struct Gradient {
+        std::byte* sums;
+        Operand x = {}, dz = {};
     };
     struct Block {
         int parameter;
@@ -217,8 +223,9 @@ private:
     double sum_of_squares(const Store& store, double factor, bool decayed_alone);
     void prepare_update(const double* scalars, int64_t scalar_count, double factor);
     bool update_stage(const double* scalars, int64_t scalar_count);
-    void update_block(int parameter, int64_t begin, int64_t end, std::byte* gradient, int worker,
+    void update_block(int parameter, int64_t begin, int64_t end, const Gradient& gradient, int worker,
                       bool streamed);
+    void update_from_row(const Task& task, int worker, bool streamed);
     void stream_update(int parameter, const Call& call, int64_t begin, int64_t end, int worker);
     void transpose_block(int parameter, int64_t begin, int64_t end, int worker);
     void refresh_transposed();

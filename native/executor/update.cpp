@@ -30,12 +30,14 @@ double Executor::reciprocal() const {
     return batch_.weight > 0 ? rule_.scale / batch_.weight : 0;
 }
 
-// Panel rows [begin, end) of a parameter, whose gradient stands at `gradient`.
-void Executor::update_block(int parameter, int64_t begin, int64_t end, std::byte* gradient, int worker,
+// Panel rows [begin, end) of a parameter.
+void Executor::update_block(int parameter, int64_t begin, int64_t end, const Gradient& gradient, int worker,
                             bool streamed) {
     const Matrix& matrix = parameters_->matrices()[size_t(parameter)];
     Call& call = update_calls_[size_t(worker) * parameters_->matrices().size() + size_t(parameter)];
-    call.operand[2].data = gradient - begin * panel_row_bytes();
+    call.operand[2].data = gradient.sums - begin * panel_row_bytes();
+    call.operand[kRowInputs] = gradient.x;
+    call.operand[kRowSlopes] = gradient.dz;
     call.numbers = update_numbers_[rule_.decayed[size_t(parameter)] ? 1 : 0].data();
     const bool narrow = matrix.columns % kPanel != 0;  // the last panel
     const int64_t last = narrow ? std::clamp((matrix.panels() - 1) * matrix.rows, begin, end) : end;
@@ -50,6 +52,25 @@ void Executor::update_block(int parameter, int64_t begin, int64_t end, std::byte
             run_kernel(update_, call, rule_.kernel, worker);
     }
     if (!streamed) transpose_block(parameter, begin, end, worker);
+}
+
+// A block of weights, panel by panel, and its biases, where the optimizer's step makes a single row's
+// gradient.
+void Executor::update_from_row(const Task& task, int worker, bool streamed) {
+    const int parameter = task.operation->operands[0].index;
+    const int64_t height = parameters_->matrices()[size_t(parameter)].rows;
+    const Operand& x = task.used_up.operand[1];
+    Operand dz = task.used_up.operand[2];
+    for (int64_t p = 0; p < task.call.panels; ++p) {
+        const int64_t begin = task.call.begin + p * height, end = task.call.end + p * height;
+        const int64_t bias = begin / height;
+        update_block(parameter, begin, end, {gradient_->at(parameter) + begin * panel_row_bytes(), x, dz},
+                     worker, streamed);
+        if (task.bias >= 0)
+            update_block(task.bias, bias, bias + 1,
+                         {gradient_->at(task.bias) + bias * panel_row_bytes(), {}, dz}, worker, streamed);
+        dz.data = static_cast<std::byte*>(dz.data) + dz.panel * panel_row_bytes() / kPanel;
+    }
 }
 
 // The update of panel rows [begin, end) is made here, and then goes past the caches to the parameter and to
@@ -67,12 +88,15 @@ void Executor::stream_update(int parameter, const Call& call, int64_t begin, int
     streaming.operand[0] = operand_of({Place::transposed, parameter}, 0);
     streaming.operand[1] = operand_of({Place::parameter, parameter}, 0);
     streaming.operand[2].data = fresh;
+    const int64_t first = begin;  // as x begins
     for (int64_t to; begin < end; begin = to) {
         to = std::min(end, begin + kFreshRows - begin % height % kPanel);  // whole squares of the copy
         Call part = call;
         for (size_t i = 1; i < states_.size() + 3; ++i)
             part.operand[i].data = static_cast<std::byte*>(call.operand[i].data) + begin * row_bytes;
         part.operand[0].data = fresh;
+        Operand& x = part.operand[kRowInputs];
+        x.data = static_cast<std::byte*>(x.data) + (begin - first) / kPanel * x.panel * row_bytes / kPanel;
         part.begin = 0;
         part.end = (to - begin) * kPanel;
         run_kernel(update_, part, rule_.kernel, worker);
@@ -142,7 +166,7 @@ bool Executor::update_stage(const double* scalars, int64_t scalar_count) {
     ThreadPool::shared().run(threads, int64_t(blocks_.size()), [&](int64_t number, int worker) {
         const Block& block = blocks_[size_t(number)];
         update_block(block.parameter, block.begin, block.end,
-                     gradient_->at(block.parameter) + block.begin * panel_row_bytes(), worker, streamed);
+                     {gradient_->at(block.parameter) + block.begin * panel_row_bytes()}, worker, streamed);
         if (streamed) order_streamed_stores();
     });
     return true;

@@ -80,25 +80,37 @@ def test_how_threads_work_together_cannot_be_seen(dtype, hidden, monkeypatch):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch_size", [1, 2, 60])
 def test_where_gradients_are_made_cannot_be_seen(dtype, batch_size, monkeypatch):
-    """An update at once makes them in one place after another; one that is clipped by the norm where they belong."""
+    """An update at once makes them in one place after another, or of a single row in the optimizer's step; one that
+    is clipped by the norm where they belong. 420 outputs are enough for two threads, which may store past the caches.
+    """
     rng = np.random.default_rng(4)
     x, y = rng.normal(size=(60, 230)), rng.integers(0, 4, 60)
+    make, modes = Session.__init__, []
 
-    def run(threads, clip):
-        layers = [of.Dense(100, "relu"), of.Dense(36, "relu"), of.Dense(4)]
+    def make_so(self, *given, **named):
+        make(self, *given, **named)
+        self.executor.mode = modes[-1]
+
+    monkeypatch.setattr(Session, "__init__", make_so)
+
+    def run(threads, clip=None, mode=None, weights=None):
+        modes.append(mode)
+        layers = [of.Dense(420, "relu"), of.Dense(36, "relu"), of.Dense(4)]
         net = of.Network(layers, inputs=230, dtype=dtype, seed=6)
         optimizer = of.Adam(0.01, clip_global_norm=clip)
         net.fit(
             x, y, loss="cross_entropy", optimizer=optimizer, epochs=2, batch_size=batch_size,
-            threads=threads, verbose=0,
+            threads=threads, sample_weight=weights, verbose=0,
         )  # fmt: skip
         return net.fingerprint()
 
-    whole = run(1, 1e6)
-    for level in LEVELS:
-        monkeypatch.setenv("ONEFOLD_ISA", level)
-        for threads in (1, 2):
-            assert run(threads, None) == whole
+    for weights in (None, rng.uniform(0.5, 2, 60)):
+        whole = run(1, clip=1e6, weights=weights)
+        for level in LEVELS:
+            with monkeypatch.context() as forced:
+                forced.setenv("ONEFOLD_ISA", level)
+                for threads, mode in ((1, None), (2, 0), (2, 1)):  # past the caches: 1
+                    assert run(threads, None, mode, weights) == whole
 
 
 def test_asking_for_rows_of_wide_inputs_cannot_be_seen():

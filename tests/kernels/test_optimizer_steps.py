@@ -39,6 +39,54 @@ def test_few_columns_are_updated_like_many(name, dtype):
                                               values[:, :rows, 16 * (1 + used // 17) :])  # fmt: skip
 
 
+@pytest.mark.parametrize("name", [n for n in _core.kernel_names() if n.endswith("_update")])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("factors", [(1.0, 1.0, np.inf), (0.7, 1.0, np.inf), (0.7, 0.9, 0.01)])
+def test_a_step_makes_the_gradient_of_a_single_row(name, dtype, factors):
+    """The bits of weight_gradient and a step after it: weights of 70 inputs in three panels of x, and biases."""
+    rng = np.random.default_rng(3)
+    kind, inputs = np.dtype(dtype).name, 70
+    x = np.full((3, 32), GUARD, dtype)
+    x.reshape(-1)[:inputs] = rng.normal(size=inputs)
+    x[0, :4] = 0.0, -0.0, 1e-30, np.inf
+    numbers = [*factors, 1e-3, 0.01, 0.9, 0.99, 1e-8, 1e-3, 1.1, 1.2]
+
+    for level in LEVELS:
+        for used in (5, 8, 17, 31, 32):
+            dz = np.full((1, 32), GUARD, dtype)
+            dz[0, :used] = rng.normal(size=used)
+            dz[0, :2] = 0.0, -0.0
+            for rows, given in ((inputs, x), (1, np.ones((1, 32), dtype))):
+                start = np.zeros((5, rows, 32), dtype)
+                start[:, :, :used] = np.abs(rng.normal(size=(5, rows, used)))
+                found = []
+                for at_once in (False, True):
+                    arrays = start.copy()
+                    operands = [(array, rows, used) for array in (arrays[0], *arrays)]
+                    if at_once:
+                        operands[2] = (np.full_like(arrays[1], GUARD), rows, used)
+                        row = given if rows > 1 else None
+                        operands += [(row, 32, inputs, 32), (dz, 32, used)]
+                    else:
+                        factors_of = [
+                            operands[2],
+                            (given, 32, rows, 32),
+                            (dz, 32, used),
+                            (None, 0, 0),
+                        ]
+                        _core.run_kernel("weight_gradient", kind, level, factors_of, 1, end=rows)
+                    _core.run_kernel(
+                        name, kind, level, operands, used, numbers=numbers, end=rows * 32
+                    )
+                    found.append(arrays[[0, 2, 3, 4]])
+                assert (found[0][0, :, :used] != start[0, :, :used]).any()
+                np.testing.assert_array_equal(found[1], found[0])
+                known = ~np.isnan(found[0])  # the sign of NaN is not promised
+                np.testing.assert_array_equal(
+                    np.signbit(found[1])[known], np.signbit(found[0])[known]
+                )
+
+
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_faded_states_are_zero_and_unused_columns_are_left_alone(level, dtype):
