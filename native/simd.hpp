@@ -99,6 +99,28 @@ ONEFOLD_INLINE void store_heads(T* p, [[maybe_unused]] int64_t step, Vec<T> v) {
 #endif
 }
 
+// As many numbers as there are heads, each in all lanes of one.
+ONEFOLD_INLINE Vec<float> spread_heads(const float* p) {
+#if ONEFOLD_VECTOR_BYTES == 64
+    const __m512i lane = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+    return (Vf)_mm512_permutexvar_ps(lane, _mm512_castps128_ps512(_mm_loadu_ps(p)));
+#elif ONEFOLD_VECTOR_BYTES == 32
+    return (Vf)_mm256_set_m128(_mm_broadcast_ss(p + 1), _mm_broadcast_ss(p));
+#else
+    return Vf{} + *p;
+#endif
+}
+ONEFOLD_INLINE Vec<double> spread_heads(const double* p) {
+#if ONEFOLD_VECTOR_BYTES == 64
+    const __m512i lane = _mm512_set_epi64(3, 3, 2, 2, 1, 1, 0, 0);
+    return (Vd)_mm512_permutexvar_pd(lane, _mm512_castpd256_pd512(_mm256_loadu_pd(p)));
+#elif ONEFOLD_VECTOR_BYTES == 32
+    return (Vd)_mm256_set_m128d(_mm_loaddup_pd(p + 1), _mm_loaddup_pd(p));
+#else
+    return Vd{} + *p;
+#endif
+}
+
 // To memory past the caches, at a multiple of the vector's length. Whoever lets others read what was stored
 // so has to call __builtin_ia32_sfence first.
 template <class T>

@@ -15,9 +15,6 @@ constexpr double kOperationsPerTask = 4e5, kMostOperationsPerTask = 1e8;
 constexpr int kTasksPerThread = 8;
 // The operand of a gradient of weights that is the gradient of the layer's biases, or none.
 constexpr int kBiasGradient = 3;
-// Of more columns than these a single row's gradient is made in the optimizer's step, which of fewer has a
-// step for several rows of a stored gradient at once.
-constexpr int64_t kFewColumns = 4;
 // Panel rows of a block at most, of an embedding's at least, and panels where it has not all rows.
 constexpr int64_t kMostBlockRows = 192, kLeastLookedUpRows = 96, kPanelsBeside = 2;
 // Rows of inputs that are asked for before they are gathered have so many bytes, and are so many that no
@@ -117,7 +114,6 @@ void Executor::add_tasks(const Operation& operation, Kernel kernel, std::vector<
                     task.call.operand[kBiasGradient] = {};
                 else if (task.call.operand[kBiasGradient].data != nullptr)
                     task.bias = operation.operands[kBiasGradient].index;
-                task.with_step = matrix.columns > kFewColumns;
                 set_used_up(task);
             }
             tasks.push_back(task);

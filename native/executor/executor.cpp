@@ -162,12 +162,13 @@ void Executor::column_stage(size_t stage, int64_t rows, bool fuse) {
     const bool streamed = streams(threads);
     ThreadPool::shared().run(threads, int64_t(tasks.size()), [&](int64_t number, int worker) {
         Task& task = tasks[size_t(number)];
-        if (fuse && !started_ && rows == 1 && task.with_step) {
+        const bool at_once = fuse && !started_ && task.room_bytes > 0;
+        if (at_once && rows == 1) {
             update_from_row(task, worker, streamed);
             if (streamed) order_streamed_stores();
             return;
         }
-        const bool used_up = fuse && !started_ && task.room_bytes > 0 && !rooms_.empty();
+        const bool used_up = at_once && !rooms_.empty();
         Call& call = used_up ? task.used_up : task.call;
         if (used_up) call.operand[0].data = rooms_[size_t(worker)] + task.in_page;
         call.rows = rows;

@@ -143,8 +143,7 @@ private:
         int bias = -1;           // whose gradient it makes too, for the same panels; -1: none
         Call used_up = {};       // the same block, made in the thread's room and used up at once
         int64_t in_page = 0;     // where it begins there, in bytes
-        int64_t room_bytes = 0;  // that it takes; 0: it is never made there
-        bool with_step = false;  // of a single row it is made while the optimizer's step is
+        int64_t room_bytes = 0;  // that it takes; 0: it is no gradient of weights
     };
     // An operand that lies elsewhere for every tile: in a buffer of the micro-batch, or in the user's arrays.
     struct Moving {

@@ -90,9 +90,9 @@ inline constexpr int kPanelsAtOnce = kTileRows * 2 * lanes<T> / (R * int(kPanel)
 // panels are worth a function of their own: an update of 64-128-128-10 at 2 rows is 1.05 times as fast with
 // it.
 template <class T, int R, int P>
-[[gnu::noinline]] static void few_rows_panels(const Call& call, int64_t first) {
+[[gnu::noinline]] static void few_rows_panels(const Call& call, Finish finish, int64_t first) {
     constexpr int V = int(kPanel) / lanes<T>;
-    const auto& [z, x, W, b] = reinterpret_cast<const Operand(&)[4]>(call.operand);
+    const auto& [z, x, W, b, y] = reinterpret_cast<const Operand(&)[5]>(call.operand);
     const int64_t in = W.stride;
     const T* weight = static_cast<const T*>(W.data) + first * in * kPanel;
     const T* bias = b.data ? static_cast<const T*>(b.data) + first * kPanel : nullptr;
@@ -128,24 +128,30 @@ template <class T, int R, int P>
         for (int p = 0; p < P; ++p)
 #pragma GCC unroll 16
             for (int v = 0; v < V; ++v)
-                if (p * kPanel + v * lanes<T> < room)
-                    store(row_of<T>(z, r) + ((first + p) * kPanel + v * lanes<T>), sum[r][p][v]);
+                if (p * kPanel + v * lanes<T> < room) {
+                    const int64_t column = (first + p) * kPanel + v * lanes<T>;
+                    Vec<T> found = sum[r][p][v];
+                    if (finish == Finish::relu) found = larger(zero<T>(), found);
+                    if (finish == Finish::gated)
+                        found = select(load(row_of<const T>(y, r) + column) > zero<T>(), found, zero<T>());
+                    store(row_of<T>(z, r) + column, found);
+                }
 }
 
 template <class T, int R, int P = kPanelsAtOnce<T, R>>
-ONEFOLD_INLINE void few_rows_from(const Call& call, int64_t first, int64_t panels) {
-    for (; panels >= P; first += P, panels -= P) few_rows_panels<T, R, P>(call, first);
+ONEFOLD_INLINE void few_rows_from(const Call& call, Finish finish, int64_t first, int64_t panels) {
+    for (; panels >= P; first += P, panels -= P) few_rows_panels<T, R, P>(call, finish, first);
     if constexpr (P > 1)
-        if (panels > 0) few_rows_from<T, R, P == 3 ? 2 : P / 2>(call, first, panels);
+        if (panels > 0) few_rows_from<T, R, P == 3 ? 2 : P / 2>(call, finish, first, panels);
 }
 
 template <class T>
-[[gnu::noinline]] static void few_rows(const Call& call) {
+[[gnu::noinline]] static void few_rows(const Call& call, Finish finish) {
     const int64_t panels = (call.operand[2].width + kPanel - 1) / kPanel;
     if constexpr (kPanelsAtOnce<T, 1> > 0)
-        if (call.rows == 1) few_rows_from<T, 1>(call, 0, panels);
+        if (call.rows == 1) few_rows_from<T, 1>(call, finish, 0, panels);
     if constexpr (kPanelsAtOnce<T, 2> > 0)
-        if (call.rows == 2) few_rows_from<T, 2>(call, 0, panels);
+        if (call.rows == 2) few_rows_from<T, 2>(call, finish, 0, panels);
 }
 
 // z = x W + b in register tiles; b may be absent.
@@ -218,17 +224,17 @@ ONEFOLD_INLINE Call columns_from(const Call& call, int64_t first) {
     return rest;
 }
 
-// The product in the form that suits its size; says whether `finish` was applied too.
+// The product in the form that suits its size.
 template <class T>
-ONEFOLD_INLINE bool product(const Call& call, Finish finish) {
+ONEFOLD_INLINE void product(const Call& call, Finish finish) {
     const int64_t in = call.operand[2].stride, out = call.operand[2].width;
     if (call.rows <= 2 && kPanelsAtOnce<T, 1> >= call.rows) {
-        few_rows<T>(call);
-        return finish == Finish::plain;
+        few_rows<T>(call, finish);
+        return;
     }
     if (in <= kNarrow) {
         with_columns(in, [&]<int N>(Columns<N>) { few_inputs<T, N>(call, finish); });
-        return true;
+        return;
     }
     const int64_t whole = without_few(out, 2 * lanes<T>, call.rows);
     if (whole > 0) {
@@ -240,7 +246,6 @@ ONEFOLD_INLINE bool product(const Call& call, Finish finish) {
         const Call rest = columns_from<T>(call, whole);
         with_columns(out - whole, [&]<int N>(Columns<N>) { narrow_forward<T, N>(rest, finish); });
     }
-    return true;
 }
 
 template <class T>
@@ -250,10 +255,7 @@ static void linear_forward(const Call& call) {
 
 template <class T>
 static void linear_forward_relu(const Call& call) {
-    if (product<T>(call, Finish::relu)) return;
-    Call after = call;
-    after.operand[1] = call.operand[0];
-    relu_forward<T>(after);
+    product<T>(call, Finish::relu);
 }
 
 // dx = dz W^T, with W transposed in panels: the forward product without a bias.
@@ -264,11 +266,7 @@ static void linear_backward(const Call& call) {
 
 template <class T>
 static void linear_backward_relu(const Call& call) {
-    if (product<T>(call, Finish::gated)) return;
-    Call after = call;
-    after.operand[1] = call.operand[0];
-    after.operand[2] = call.operand[4];
-    relu_backward<T>(after);
+    product<T>(call, Finish::gated);
 }
 
 // The gradient of R rows, few: a row of G at a time, without a register tile to fill and to store. With one

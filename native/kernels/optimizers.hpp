@@ -71,9 +71,9 @@ ONEFOLD_INLINE int64_t used_columns(const Call& call) {
 // The gradient's sums as they stand.
 template <class T>
 struct StoredSums {
-    static constexpr bool kHasHeads = true;
     const T* sums;
     explicit StoredSums(const Call& call) : sums(data<const T>(call, 2)) {}
+    template <bool Heads>
     [[gnu::always_inline]] void begin_row(int64_t) {}
     template <bool Heads>
     [[gnu::always_inline]] Vec<T> at(int64_t row, int64_t column) const {
@@ -84,7 +84,6 @@ struct StoredSums {
 // What weight_gradient would make of a single row: products, zero in columns that are not used.
 template <class T>
 struct SumsOfOneRow {
-    static constexpr bool kHasHeads = false;
     alignas(64) T slopes[kPanel], used[kPanel];
     const T* const x;
     const int64_t begin, panel;
@@ -97,14 +96,20 @@ struct SumsOfOneRow {
             store(used + c, (Vec<T>)first_lanes<T>(n));
         }
     }
+    template <bool Heads>
     [[gnu::always_inline]] void begin_row(int64_t row) {
+        if (x == nullptr) return;
         const uint64_t k = uint64_t(row - begin) / kPanel;
-        if (x != nullptr) left = broadcast_bits(x[int64_t(k / kPanel) * panel + int64_t(k % kPanel)]);
+        const T* from = x + (int64_t(k / kPanel) * panel + int64_t(k % kPanel));
+        left = Heads ? spread_heads(from) : broadcast_bits(*from);
     }
     template <bool Heads>
     [[gnu::always_inline]] Vec<T> at(int64_t, int64_t column) const {
-        const Vec<T> product = fma(left, load(slopes + column), Vec<T>{});
-        return (Vec<T>)((IVec<T>)product & (IVec<T>)load(used + column));
+        const auto in = [=](const T* from) __attribute__((always_inline)) {
+            return Heads ? load_heads(from, 0) : load(from);
+        };
+        const Vec<T> product = fma(left, in(slopes + column), Vec<T>{});
+        return (Vec<T>)((IVec<T>)product & (IVec<T>)in(used + column));
     }
 };
 
@@ -138,12 +143,13 @@ ONEFOLD_INLINE void for_vectors(const Call& call, const Scalars& scalars, F f) {
         if (States > 2) out(state[2], settled<T>(u));
     };
     int64_t row = call.begin;
-    if constexpr (kHeads > 1 && Sums::kHasHeads)
-        if (used * int64_t(sizeof(T)) <= 16)  // several rows in a vector
-            for (; row + (kHeads - 1) * kPanel < end; row += kHeads * kPanel)
-                step.template operator()<true>(row, 0);
+    if (kHeads > 1 && used * int64_t(sizeof(T)) <= 16)  // several rows in a vector
+        for (; row + (kHeads - 1) * kPanel < end; row += kHeads * kPanel) {
+            sums.template begin_row<true>(row);
+            step.template operator()<true>(row, 0);
+        }
     for (; row < end; row += kPanel) {
-        sums.begin_row(row);
+        sums.template begin_row<false>(row);
         if (used == kPanel)
 #pragma GCC unroll 4
             for (int c = 0; c < kPanel; c += lanes<T>) step.template operator()<false>(row, c);
