@@ -99,28 +99,6 @@ ONEFOLD_INLINE void store_heads(T* p, [[maybe_unused]] int64_t step, Vec<T> v) {
 #endif
 }
 
-// As many numbers as there are heads, each in all lanes of one.
-ONEFOLD_INLINE Vec<float> spread_heads(const float* p) {
-#if ONEFOLD_VECTOR_BYTES == 64
-    const __m512i lane = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-    return (Vf)_mm512_permutexvar_ps(lane, _mm512_castps128_ps512(_mm_loadu_ps(p)));
-#elif ONEFOLD_VECTOR_BYTES == 32
-    return (Vf)_mm256_set_m128(_mm_broadcast_ss(p + 1), _mm_broadcast_ss(p));
-#else
-    return Vf{} + *p;
-#endif
-}
-ONEFOLD_INLINE Vec<double> spread_heads(const double* p) {
-#if ONEFOLD_VECTOR_BYTES == 64
-    const __m512i lane = _mm512_set_epi64(3, 3, 2, 2, 1, 1, 0, 0);
-    return (Vd)_mm512_permutexvar_pd(lane, _mm512_castpd256_pd512(_mm256_loadu_pd(p)));
-#elif ONEFOLD_VECTOR_BYTES == 32
-    return (Vd)_mm256_set_m128d(_mm_loaddup_pd(p + 1), _mm_loaddup_pd(p));
-#else
-    return Vd{} + *p;
-#endif
-}
-
 // To memory past the caches, at a multiple of the vector's length. Whoever lets others read what was stored
 // so has to call __builtin_ia32_sfence first.
 template <class T>
@@ -219,7 +197,17 @@ ONEFOLD_INLINE Vd select(IVec<double> mask, Vd yes, Vd no) {
     return mask ? yes : no;
 }
 
-// x where it has any of these bits, else zero.
+// As many numbers as there are heads, each in all lanes of one.
+template <class T>
+ONEFOLD_INLINE Vec<T> spread_heads(const T* p) {
+    Vec<T> v = broadcast_bits(p[kHeads - 1]);
+#pragma GCC unroll 4
+    for (int h = kHeads - 1; h > 0; --h)
+        v = select(first_lanes<T>(h * lanes<T> / kHeads), broadcast_bits(p[h - 1]), v);
+    return v;
+}
+
+// x where it has any of these bits, of which the sign is none, else zero.
 #if ONEFOLD_VECTOR_BYTES == 64
 ONEFOLD_INLINE Vf where_bits(Vf x, int32_t bits) {
     return (Vf)_mm512_maskz_mov_ps(_mm512_test_epi32_mask((__m512i)x, _mm512_set1_epi32(bits)), (__m512)x);

@@ -269,8 +269,9 @@ static void linear_backward_relu(const Call& call) {
     product<T>(call, Finish::gated);
 }
 
-// The gradient of R rows, few: a row of G at a time, without a register tile to fill and to store. With one
-// row 20-64-64-2: 0.92 -> 0.40 us of an update of 5.6; with two 64-128-128-10: 4.0 -> 2.2 us of 23.
+// The gradient of R rows, few: a row of G at a time, without a register tile to fill and to store. (A batch
+// of one row that is updated at once has its gradient made in the optimizer's step.) With one row 20-64-64-2:
+// 0.92 -> 0.40 us of an update of 5.6; with two 64-128-128-10: 4.0 -> 2.2 us of 23.
 template <class T, int R>
 [[gnu::noinline]] static void few_rows_gradient(const Call& call) {
     constexpr int V = int(kPanel) / lanes<T>;

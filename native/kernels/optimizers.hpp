@@ -91,7 +91,7 @@ struct SumsOfOneRow {
     explicit SumsOfOneRow(const Call& call)
         : x(data<const T>(call, kRowInputs)), begin(call.begin), panel(call.operand[kRowInputs].panel) {
         for (int64_t c = 0; c < kPanel; c += lanes<T>) {
-            const int64_t left = used_columns<T>(call) - c, n = left < lanes<T> ? left : lanes<T>;
+            const int64_t rest = used_columns<T>(call) - c, n = rest < lanes<T> ? rest : lanes<T>;
             store(slopes + c, n > 0 ? load_part(data<const T>(call, kRowSlopes) + c, n) : Vec<T>{});
             store(used + c, (Vec<T>)first_lanes<T>(n));
         }

@@ -84,7 +84,7 @@ def test_where_gradients_are_made_cannot_be_seen(dtype, batch_size, monkeypatch)
     is clipped by the norm where they belong. 420 outputs are enough for two threads, which may store past the caches.
     """
     rng = np.random.default_rng(4)
-    x, y = rng.normal(size=(60, 230)), rng.integers(0, 4, 60)
+    x, y = rng.normal(size=(61, 230)), rng.integers(0, 4, 61)  # the last batch may be a single row
     make, modes = Session.__init__, []
 
     def make_so(self, *given, **named):
@@ -104,7 +104,7 @@ def test_where_gradients_are_made_cannot_be_seen(dtype, batch_size, monkeypatch)
         )  # fmt: skip
         return net.fingerprint()
 
-    for weights in (None, rng.uniform(0.5, 2, 60)):
+    for weights in (None, rng.uniform(0.5, 2, 61)):
         whole = run(1, clip=1e6, weights=weights)
         for level in LEVELS:
             with monkeypatch.context() as forced:

@@ -46,9 +46,10 @@ def test_a_step_makes_the_gradient_of_a_single_row(name, dtype, factors):
     """The bits of weight_gradient and a step after it: weights of 70 inputs in three panels of x, and biases."""
     rng = np.random.default_rng(3)
     kind, inputs = np.dtype(dtype).name, 70
-    x = np.full((3, 32), GUARD, dtype)
-    x.reshape(-1)[:inputs] = rng.normal(size=inputs)
-    x[0, :4] = 0.0, -0.0, 1e-30, np.inf
+    x = np.full((3, 2, 32), GUARD, dtype)  # of two rows the first
+    for i in range(inputs):
+        x[i // 32, 0, i % 32] = rng.normal()
+    x[0, 0, :4] = 0.0, -0.0, 1e-30, np.inf
     numbers = [*factors, 1e-3, 0.01, 0.9, 0.99, 1e-8, 1e-3, 1.1, 1.2]
 
     for level in LEVELS:
@@ -66,11 +67,11 @@ def test_a_step_makes_the_gradient_of_a_single_row(name, dtype, factors):
                     if at_once:
                         operands[2] = (np.full_like(arrays[1], GUARD), rows, used)
                         row = given if rows > 1 else None
-                        operands += [(row, 32, inputs, 32), (dz, 32, used)]
+                        operands += [(row, 32, inputs, 64), (dz, 32, used)]
                     else:
                         factors_of = [
                             operands[2],
-                            (given, 32, rows, 32),
+                            (given, 32, rows, 64),
                             (dz, 32, used),
                             (None, 0, 0),
                         ]
