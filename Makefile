@@ -87,15 +87,15 @@ $(REMOTE)/tested: $(WHEELS)/built tests/remote.txt
 	touch $@
 
 $(VENV)/linted: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet '.[lint]'
+	$(BIN)/python -m pip install --quiet "$$(echo $(WHEELS)/*.whl)[lint]"
 	touch $@
 
-benchmarks/.venv/installed: $(SOURCES) benchmarks/requirements.txt
+benchmarks/.venv/installed: $(WHEELS)/built benchmarks/requirements.txt
 	test -d benchmarks/.venv || $(PYTHON) -m venv benchmarks/.venv
 	benchmarks/.venv/bin/python -m pip install --quiet --upgrade pip
 	benchmarks/.venv/bin/python -m pip install --quiet -r benchmarks/requirements.txt
-	benchmarks/.venv/bin/python -m pip install --quiet --force-reinstall --no-deps .
-	benchmarks/.venv/bin/python -m pip install --quiet .
+	benchmarks/.venv/bin/python -m pip install --quiet --force-reinstall --no-deps $(WHEELS)/*.whl
+	benchmarks/.venv/bin/python -m pip install --quiet $(WHEELS)/*.whl
 	touch $@
 
 clean:
