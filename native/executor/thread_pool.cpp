@@ -25,6 +25,10 @@ constexpr int kTaskBits = 28;
 constexpr uint64_t kTasks = (uint64_t(1) << kTaskBits) - 1;
 constexpr uint64_t kOneFromFront = uint64_t(1) << kTaskBits;
 
+bool offers(uint64_t ticket, int worker) {
+    return (ticket & kTasks) > 0 && uint64_t(worker) < ticket >> 2 * kTaskBits;
+}
+
 // About 50 microseconds: longer than the gap between two stages, shorter than anyone notices.
 constexpr int kSpins = 2000;
 
@@ -41,8 +45,7 @@ ThreadPool& ThreadPool::shared() {
 
 ThreadPool::~ThreadPool() {
     stop_ = true;
-    signal_.fetch_add(1);
-    signal_.notify_all();
+    for (int worker = 1; worker <= int(workers_.size()); ++worker) wake(worker);
     for (std::thread& worker : workers_) worker.join();
 }
 
@@ -57,13 +60,11 @@ void ThreadPool::grow(int threads) {
 bool ThreadPool::take(int worker) {
     uint64_t seen = ticket_.load(std::memory_order_acquire);
     const bool from_front = worker % 2 == 0;
-    uint64_t remaining = 0, taken = 0;
     do {
-        remaining = seen & kTasks;
-        taken = seen >> kTaskBits & kTasks;
-        if (remaining == 0 || uint64_t(worker) >= seen >> 2 * kTaskBits) return false;
+        if (!offers(seen, worker)) return false;
     } while (!ticket_.compare_exchange_weak(seen, seen - 1 + (from_front ? kOneFromFront : 0),
                                             std::memory_order_acq_rel));
+    const uint64_t remaining = seen & kTasks, taken = seen >> kTaskBits & kTasks;
     const uint64_t number = from_front ? taken : taken + remaining - 1;
     // The job cannot change before this task is done, so its fields may be read now.
     task_(context_, int64_t(number), worker);
@@ -73,8 +74,8 @@ bool ThreadPool::take(int worker) {
 
 void ThreadPool::work(int worker) {
     const FloatEnvironment environment;
+    std::atomic<uint32_t>& asleep = sleepers_[worker].asleep;
     int idle = 0;
-    uint32_t signal = signal_.load(std::memory_order_acquire);
     while (!stop_.load(std::memory_order_relaxed)) {
         if (take(worker)) {
             idle = 0;
@@ -84,13 +85,20 @@ void ThreadPool::work(int worker) {
             pause();
             continue;
         }
-        sleepers_.fetch_add(1);
-        const uint32_t now = signal_.load(std::memory_order_seq_cst);
-        if (now == signal) signal_.wait(now);
-        sleepers_.fetch_sub(1);
-        signal = signal_.load(std::memory_order_acquire);
+        // Whoever publishes a job looks for sleepers after it, and a sleeper for a job after it says that it
+        // sleeps: one of them sees the other.
+        asleep.store(1);
+        if (!offers(ticket_.load(), worker) && !stop_.load()) asleep.wait(1);
+        asleep.store(0);
         idle = 0;
     }
+}
+
+void ThreadPool::wake(int worker) {
+    std::atomic<uint32_t>& asleep = sleepers_[worker].asleep;
+    if (asleep.load() == 0) return;
+    asleep.store(0);
+    asleep.notify_one();
 }
 
 void ThreadPool::run(int threads, int64_t tasks, Task task, void* context) {
@@ -104,9 +112,8 @@ void ThreadPool::run(int threads, int64_t tasks, Task task, void* context) {
     task_ = task;
     context_ = context;
     done_.store(0, std::memory_order_relaxed);
-    ticket_.store(uint64_t(threads) << 2 * kTaskBits | uint64_t(tasks), std::memory_order_release);
-    signal_.fetch_add(1, std::memory_order_seq_cst);
-    if (sleepers_.load(std::memory_order_seq_cst) > 0) signal_.notify_all();
+    ticket_.store(uint64_t(threads) << 2 * kTaskBits | uint64_t(tasks));
+    for (int worker = 1; worker < threads; ++worker) wake(worker);
     while (take(0)) {
     }
     for (int spins = 0; done_.load(std::memory_order_acquire) < tasks; ++spins) {

@@ -2,7 +2,10 @@
 //
 // Which thread runs a task never matters to the result: tasks write to places of their own. The
 // caller works too and waits for tasks, not for threads: a thread that the operating system has put
-// aside, or that wakes late, holds nobody up. Workers spin for a short while and then sleep.
+// aside, or that wakes late, holds nobody up. Workers spin for a short while and then sleep, until there is a
+// job that they may take part in: were all of them woken for a job of two threads, it would wait for a core
+// (on two cores, after a job of 64 threads, updates of 100-256-256-10 at 256 rows took 3,700 instead of 1,400
+// us).
 //
 // Half of the threads take the first task that is left and half the last one. So with two threads each has
 // the same tasks in every update, give or take those in the middle, and finds its gradients and weights in
@@ -50,15 +53,18 @@ private:
     void grow(int threads);
     void work(int worker);
     bool take(int worker);
+    void wake(int worker);
 
     // The job: written by the caller before it publishes `ticket_`, read by those who took a task.
     Task task_ = nullptr;
     void* context_ = nullptr;
     alignas(64) std::atomic<uint64_t> ticket_{0};
     alignas(64) std::atomic<int64_t> done_{0};
-    alignas(64) std::atomic<uint32_t> signal_{0};  // grows with each job; sleepers wait on it
-    std::atomic<int> sleepers_{0};
-    std::atomic<bool> stop_{false};
+    alignas(64) std::atomic<bool> stop_{false};
+    struct alignas(64) Sleeper {
+        std::atomic<uint32_t> asleep{0};
+    };
+    Sleeper sleepers_[kMaxThreads];
     std::mutex busy_;
     std::vector<std::thread> workers_;
 };

@@ -6,9 +6,16 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <limits>
+#include <map>
 #include <numeric>
+#include <optional>
+#include <string>
 #include <thread>
+
+#include <unistd.h>
 
 #include "executor/executor.hpp"
 
@@ -64,6 +71,53 @@ void test_tasks_stay_with_their_thread() {
         CHECK(std::is_sorted(by.begin(), by.end()));
     }
 }
+
+#ifdef __linux__
+// How often each thread of the process but this one has gone to sleep; nothing while one of them is awake.
+std::optional<std::map<std::string, long>> sleeps() {
+    std::map<std::string, long> found;
+    const std::string self = std::to_string(gettid());
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
+        const std::string thread = entry.path().filename();
+        std::ifstream status(entry.path() / "status");
+        bool asleep = false;
+        for (std::string line; std::getline(status, line);) {
+            if (line.starts_with("State:")) asleep = line.find("S (sleeping)") != std::string::npos;
+            if (line.starts_with("voluntary_ctxt_switches:")) found[thread] = std::stol(line.substr(24));
+        }
+        if (thread == self)
+            found.erase(thread);
+        else if (!asleep)
+            return std::nullopt;
+    }
+    return found;
+}
+
+std::map<std::string, long> sleeps_of_all() {
+    for (;;) {
+        if (const auto found = sleeps()) return *found;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+}
+
+// Threads that a job has no use for are not woken.
+void test_others_sleep_on() {
+    const auto others = sleeps_of_all();
+    ThreadPool pool;
+    pool.run(9, 100, [](int64_t, int) { std::this_thread::sleep_for(std::chrono::microseconds(50)); });
+    auto before = sleeps_of_all();
+    for (int job = 0; job < 20; ++job) {
+        pool.run(2, 2, [](int64_t, int) { std::this_thread::sleep_for(std::chrono::microseconds(50)); });
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the other falls asleep
+    }
+    const auto after = sleeps_of_all();
+    CHECK(after.size() == before.size());
+    const auto woken = std::count_if(after.begin(), after.end(), [&](const auto& thread) {
+        return !others.contains(thread.first) && thread.second != before[thread.first];
+    });
+    CHECK(woken == 1);
+}
+#endif
 
 // Whatever is faster is taken nearly always, and what has changed is found out.
 void test_mode_choice() {
@@ -256,6 +310,9 @@ void test_every_level() {
 int main() {
     test_thread_pool();
     test_tasks_stay_with_their_thread();
+#ifdef __linux__
+    test_others_sleep_on();
+#endif
     test_mode_choice();
     test_mapped_file();
     test_any_cut();
