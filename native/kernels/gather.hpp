@@ -20,8 +20,8 @@ namespace onefold::ONEFOLD_LEVEL {
 // Between the panels that are copied, and not a whole row at once, which waits until earlier requests are
 // answered: on two Zen 3 cores the gather of 1000-1 at 1,000 rows takes 265 instead of 400 us, where to read
 // the rows takes 210, and updates are so many times as fast: 1000-1 1.17, 784-10 at 128 rows 1.03, 5000-64-10
-// 1.00 to 1.06, others 0.97 to 1.03. Lost there: asking for the next tile's rows during a product of one
-// column, for all of them or half (1.00): what the gather gains the product loses.
+// and 784-512-512-10 1.00 to 1.07, others within the noise. Lost there: asking for the next tile's rows
+// during a product of one column, for all of them or half (1.00): what the gather gains the product loses.
 template <class From>
 struct Ahead {
     const char* source;
@@ -40,10 +40,10 @@ struct Ahead {
         if (order && r + distance >= rows) return nullptr;
         return source + (order ? int64_t(order[r + distance]) : r + distance) * stride_bytes;
     }
-    // Bytes [begin, end) of it.
+    // The lines that begin in bytes [begin, end) of it.
     [[gnu::always_inline]] static void ask(const char* row, int64_t begin, int64_t end) {
         if (row == nullptr) return;
-        for (int64_t b = begin; b < end; b += 64) __builtin_prefetch(row + b);
+        for (int64_t b = (begin + 63) / 64 * 64; b < end; b += 64) __builtin_prefetch(row + b);
     }
 };
 
