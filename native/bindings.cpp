@@ -345,6 +345,8 @@ static void bind_executor(nb::module_& m) {
             "inputs"_a, "targets"_a, "weights"_a.none(), "order"_a.none(), "batch_size"_a, "first_batch"_a,
             "first_update"_a, "scalars"_a, "seconds"_a, "loss"_a, "weight"_a, "record"_a = nb::none())
         .def("stop", &Executor::stop)
+        .def("watch_inputs", &Executor::watch_inputs, "on"_a)
+        .def_prop_ro("inputs_finite", &Executor::inputs_finite)
         .def("set_profiling", &Executor::set_profiling, "on"_a)
         .def("profile", &Executor::profile)
         .def("begin", &Executor::begin, nb::call_guard<nb::gil_scoped_release>())

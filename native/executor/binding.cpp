@@ -55,6 +55,7 @@ void Executor::bind() {
                 for (int worker = 0; worker < program_.threads; ++worker) {
                     row_calls(s, worker).push_back(row_call(operation, kernel, worker));
                     row_calls(s, worker).back().asks = asks;
+                    row_calls(s, worker).back().gathers = kernel == nullptr && read.index == kInputs;
                 }
                 continue;
             }
@@ -243,6 +244,19 @@ void Executor::set_update_rule(UpdateRule rule, std::vector<std::shared_ptr<Stor
             for (size_t s = 0; s < states_.size(); ++s) call.operand[s + 3].data = states_[s]->at(int64_t(i));
             update_calls_.push_back(call);
         }
+}
+
+void Executor::watch_inputs(bool on) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    finite_.assign(size_t(program_.threads), 1);
+    for (size_t stage = 0; stage < program_.stages.size(); ++stage)
+        for (int worker = 0; worker < program_.threads; ++worker)
+            for (RowCall& row_call : row_calls(stage, worker))
+                if (row_call.gathers) row_call.call.operand[2].data = on ? &finite_[size_t(worker)] : nullptr;
+}
+
+bool Executor::inputs_finite() const {
+    return std::all_of(finite_.begin(), finite_.end(), [](double each) { return each != 0; });
 }
 
 void Executor::set_data(const Data& data, bool continued) {

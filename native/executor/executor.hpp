@@ -87,6 +87,11 @@ public:
     // Inputs that are in a file are read so many rows at a time, at least a micro-batch.
     int64_t window_rows = 0;
 
+    // Whether inputs of the program's type are looked through while they are gathered.
+    void watch_inputs(bool on);
+    // Whether those that were gathered since then are all finite.
+    bool inputs_finite() const;
+
     struct Updates {
         int64_t batch_size = 1;
         int64_t first_batch = 0;          // in the epoch
@@ -167,9 +172,10 @@ private:
         int gathered;
         Call call;
         Moving moving[kMaxOperands] = {};
-        int count = 0;        // of what moves
-        bool shared = false;  // whether other threads read what it writes
-        bool asks = false;    // a product of gathered inputs, during which later ones are asked for
+        int count = 0;         // of what moves
+        bool shared = false;   // whether other threads read what it writes
+        bool gathers = false;  // inputs
+        bool asks = false;     // a product of gathered inputs, during which later ones are asked for
     };
     // Of a block: the sums, or where nobody has made them, x (biases: none) and dz of the only row.
     struct Gradient {
@@ -270,6 +276,7 @@ private:
     std::chrono::steady_clock::time_point last_poll_;
     ModeChoice choice_;
     Mode running_ = Mode::cached;  // of the update that runs, or of what else does
+    std::vector<double> finite_;   // of every thread: 0 once it has gathered an input that is not
     bool asking_ = false;          // whether inputs are so wide, and so many, that they are asked for
 };
 

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from onefold import optim
-from onefold._errors import OptionError
+from onefold._errors import DataError, OptionError
 from onefold.nn import losses
 from onefold.nn.layers import Dense, Layer, layer_config, layer_from_config
 from onefold.nn.summary import summary
+from onefold.train import first_look
 from onefold.train.accumulation import Accumulation
 from onefold.train.budget import Budget, Plan, thread_count
 from onefold.train.callbacks import Callback, History, attached
@@ -249,15 +250,22 @@ class Network:
             None if checkpoint is None else Path(checkpoint), checkpoint_every, resume,
         )  # fmt: skip
         threads = thread_count(threads)
+        looked = not (
+            memory is None
+            and not callbacks
+            and checkpoint is None
+            and first_look.pays(self._architecture, chosen_loss, X)
+        )
         x, targets, weights = prepare(
-            self._architecture, chosen_loss, X, y, sample_weight, threads=threads
+            self._architecture, chosen_loss, X, y, sample_weight, threads=threads, look=looked
         )
         options_batch = min(options.batch_size, len(x))
+        optimizer_state = self._optimizer_state(chosen_optimizer)
         session = self._kept.take(
             self._architecture,
             self._state,
             chosen_optimizer,
-            self._optimizer_state(chosen_optimizer),
+            optimizer_state,
             x,
             loss=chosen_loss,
             labels=targets.labels,
@@ -267,17 +275,26 @@ class Network:
             memory=memory,
             threads=threads,
             ordered=len(x) if shuffle and options_batch < len(x) else 0,
-            copies=1 if options.patience is None else 2,
+            copies=max(
+                1 if options.patience is None else 2,
+                1 if looked else 1 + len(optimizer_state.states),
+            ),
         )
         validated = None
         if validation is not None:
             validated = held_out(self._architecture, self._state, chosen_loss, validation, threads)
         heard = attached(callbacks, self, options.epochs, verbose)
-        self._link = chosen_loss.link_for(self.outputs)
+        link, self._link = self._link, chosen_loss.link_for(self.outputs)
         training = Training(
-            session, (x, targets.array, weights), validated, options, heard, self._config()
-        )
-        history = training.run()
+            session, (x, targets.array, weights), validated, options, heard, self._config(),
+            looked=looked,
+        )  # fmt: skip
+        try:
+            history = training.run()
+        except DataError:
+            if not looked:  # the inputs are refused, and the network is as it was
+                self._link = link
+            raise
         self._kept.keep(session)
         return history
 
@@ -428,6 +445,9 @@ class Network:
         Returns
         -------
         Plan
+            Of a run without a `memory`, whose inputs are large, in memory and wide beside the network, so
+            that they are looked through as training reads them, the plan is larger by a copy of the
+            optimizer's state.
         """
         chosen = losses.get(loss)
         plan = chosen.plan(self.outputs, labels, self._architecture.final_activation)

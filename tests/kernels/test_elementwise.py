@@ -397,6 +397,27 @@ def test_gather_scatter_and_add(dtype, width):
         assert (out[40] == GUARD).all()
 
 
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("width", [1, 3, 16, 33, 75])
+def test_gather_looks_at_every_element_that_it_copies(level, dtype, width):
+    def looks_fine(source):
+        out, found = Rows(6, width, dtype, "whole"), np.ones((1, 1))
+        operands = [out.operand, (source, width + 2, width), (found, 1, 1)]
+        _core.run_kernel("gather_" + dtype, dtype, level, operands, 6)
+        return found[0, 0] == 1
+
+    x = np.full((9, width + 2), np.finfo(dtype).max, dtype)
+    x[:, width:] = np.nan  # not read
+    x[6:] = np.nan  # nor these rows
+    assert looks_fine(x)
+    for bad in (np.nan, np.inf, -np.inf):
+        for place in np.ndindex(6, width):
+            other = x.copy()
+            other[place] = bad
+            assert not looks_fine(other), place
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("threads", [1, 2, 5, 1000])
 def test_all_within_sees_every_part_on_any_threads(dtype, threads):

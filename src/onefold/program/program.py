@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from onefold.program.operations import OPERATIONS, Phase
+from onefold.program.operations import OPERATIONS, Phase, cost
 from onefold.program.values import Operation, Place, Reference, Value
 
 
@@ -46,6 +46,11 @@ class Program:
     def operations(self) -> list[Operation]:
         """All operations, stage after stage."""
         return [operation for stage in self.stages for operation in stage.operations]
+
+    @property
+    def cost(self) -> float:
+        """Floating-point operations of one row, all operations together."""
+        return sum(cost(operation, list(self.shapes)) for operation in self.operations)
 
     def transposed(self) -> list[bool]:
         """For each parameter, whether a backward product reads a transposed copy of it."""

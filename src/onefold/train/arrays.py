@@ -29,10 +29,12 @@ def inputs(
     what: str = "X",
     codes: Mapping[int, int] = _NO_CODES,
     threads: int = 1,
+    look: bool = True,
 ) -> NDArray[Any]:
     """`X` as an array that the executor can read, copied only where its type or layout needs it.
 
-    `codes` are columns of codes, with the number that these are below; `threads` look at the values.
+    `codes` are columns of codes, with the number that these are below; `threads` look at the values,
+    unless that is left for later.
 
     Raises
     ------
@@ -52,7 +54,8 @@ def inputs(
         and array.flags.carray
     ):
         array = _prepared(array, width, layer, dtype, what)
-    check_values(array, dtype, what, codes, threads)
+    if look:
+        check_values(array, dtype, what, codes, threads)
     return array
 
 

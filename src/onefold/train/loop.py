@@ -18,6 +18,7 @@ from onefold.train import checkpoint
 from onefold.train.callbacks import Callback, History, watches_batches
 from onefold.train.checkpoint import Position
 from onefold.train.evaluation import HeldOut
+from onefold.train.first_look import FirstLook
 from onefold.train.interrupts import Interrupts
 from onefold.train.options import Options
 from onefold.train.session import Session, column
@@ -43,6 +44,8 @@ class Training:
     network : dict
         The network's description: a checkpoint goes on with the same network alone, and with the same
         loss, optimizer, batches and number of rows.
+    looked : bool
+        Whether the values of X have been looked through; else the first epoch does.
     """
 
     def __init__(
@@ -53,6 +56,8 @@ class Training:
         options: Options,
         callbacks: Sequence[Callback],
         network: dict[str, Any],
+        *,
+        looked: bool = True,
     ) -> None:
         assert session.optimizer is not None
         assert session.optimizer_state is not None
@@ -83,6 +88,7 @@ class Training:
         self.waited = 0
         if options.patience is not None:
             self.best = session.spare(1)
+        self.look = None if looked else FirstLook(session, self.x)
         self._started = time.monotonic()
         self._saved = self._started
         self._spent = 0.0  # seconds before this process
@@ -99,10 +105,13 @@ class Training:
             with self._interrupts:
                 while not self.history.stopped and self.position.epoch < self.options.epochs:
                     self._epoch()
+                if self.look is not None:
+                    self.look.check(all_rows=True)
                 self.history.stopped = self.history.stopped or "epochs"
                 self._save(now=True)
                 self._restore_best()
         finally:
+            self._end_look()
             self.history.seconds = self._seconds()
             for callback in self.callbacks:
                 callback.on_train_end(self.history)
@@ -159,6 +168,8 @@ class Training:
             loss=position.loss,
             weight=position.weight,
         )
+        if self.look is not None:
+            self.look.check()
         position.update += updates
         position.loss, position.weight = loss, weight
         state.updates += updates
@@ -195,7 +206,13 @@ class Training:
         unfinished = self.position.update < self.updates_per_epoch
         return bool(self.history.stopped) and unfinished
 
+    def _end_look(self) -> None:
+        if self.look is not None:
+            self.look.end()
+        self.look = None
+
     def _end_epoch(self) -> None:
+        self._end_look()
         position = self.position
         logs = {"loss": position.loss / position.weight if position.weight > 0 else 0.0}
         if self.validation is not None:

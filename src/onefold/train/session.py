@@ -173,13 +173,14 @@ def prepare(
     sample_weight: Any,
     what: str = "",
     threads: int = 1,
+    look: bool = True,
 ) -> tuple[Array, Targets, Array | None]:
-    """Checked inputs, targets and weights."""
+    """Checked inputs, targets and weights; without `look` the inputs' values are not looked through."""
     dtype = np.dtype(architecture.dtype)
     first = architecture.layers[0][0]
     x = arrays.inputs(
         X, architecture.inputs, f"{type_name(architecture)} '{first}'", dtype, what=f"{what}X",
-        codes=architecture.codes, threads=threads,
+        codes=architecture.codes, threads=threads, look=look,
     )  # fmt: skip
     targets = loss.targets(np.asarray(y), architecture.outputs, dtype)
     arrays.same_rows(targets.array, len(x), f"{what}y")
