@@ -251,3 +251,12 @@ def test_an_exception_in_a_callback_or_loss_comes_out():
 
     with pytest.raises(RuntimeError, match="also mine"):
         fit(y=Y * 1.0, loss=loss, outputs=1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_float64_network_refuses_what_is_not_finite_in_float32(value):
+    double = net(dtype="float64")
+    with pytest.raises(of.DataError, match=f"X holds {value} in row 3, column 2"):
+        double.fit(with_value(value), Y, loss="cross_entropy", verbose=0)
+    with pytest.raises(of.DataError, match=f"X holds {value} in row 3, column 2"):
+        double.predict(with_value(value))

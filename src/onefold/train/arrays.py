@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -104,7 +105,7 @@ def check_values(
     """
     if array.dtype.kind != "f" and not codes:
         return
-    limit = _LARGEST[dtype]
+    limit = min(_LARGEST[dtype], _LARGEST.get(array.dtype, math.inf))
     rows = max(1, _CHUNK_BYTES // max(1, array.shape[1] * array.itemsize))
     small = len(array) <= rows and not isinstance(array, np.memmap)
     if (
