@@ -369,14 +369,16 @@ static void bind_executor(nb::module_& m) {
                  nb::gil_scoped_release released;
                  return self.finish(scalars.data(), int64_t(scalars.shape(1)));
              })
-        .def("forward",
-             [](Executor& self, ConstArray inputs,
-                nb::ndarray<nb::ndim<2>, nb::c_contig, nb::device::cpu> out) {
-                 const Data data = make_data(inputs, std::nullopt, std::nullopt, std::nullopt);
-                 if (out.shape(0) != inputs.shape(0)) throw std::invalid_argument("out has too few rows");
-                 nb::gil_scoped_release released;
-                 self.forward(data, out.data(), int64_t(out.shape(1)));
-             })
+        .def(
+            "forward",
+            [](Executor& self, ConstArray inputs, nb::ndarray<nb::ndim<2>, nb::c_contig, nb::device::cpu> out,
+               bool watched) {
+                const Data data = make_data(inputs, std::nullopt, std::nullopt, std::nullopt);
+                if (out.shape(0) != inputs.shape(0)) throw std::invalid_argument("out has too few rows");
+                nb::gil_scoped_release released;
+                return self.forward(data, out.data(), int64_t(out.shape(1)), watched);
+            },
+            "inputs"_a, "out"_a, "watched"_a)
         .def(
             "evaluate",
             [](Executor& self, ConstArray inputs, ConstArray targets, std::optional<ConstArray> weights) {

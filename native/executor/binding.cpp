@@ -248,6 +248,10 @@ void Executor::set_update_rule(UpdateRule rule, std::vector<std::shared_ptr<Stor
 
 void Executor::watch_inputs(bool on) {
     const std::lock_guard<std::mutex> lock(mutex_);
+    look(on);
+}
+
+void Executor::look(bool on) {
     finite_.assign(size_t(program_.threads), 1);
     for (size_t stage = 0; stage < program_.stages.size(); ++stage)
         for (int worker = 0; worker < program_.threads; ++worker)

@@ -337,9 +337,10 @@ bool Executor::finish(const double* scalars, int64_t scalar_count) {
     return true;
 }
 
-void Executor::forward(const Data& data, void* out, int64_t width) {
+bool Executor::forward(const Data& data, void* out, int64_t width, bool watched) {
     const std::lock_guard<std::mutex> lock(mutex_);
     const FloatEnvironment environment;
+    look(watched);
     output_ = out;
     output_width_ = width;
     set_data(data);
@@ -350,6 +351,7 @@ void Executor::forward(const Data& data, void* out, int64_t width) {
         row_stage(0, first, rows);
         poll_if_due();
     }
+    return inputs_finite();
 }
 
 Totals Executor::evaluate(const Data& data) {

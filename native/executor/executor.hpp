@@ -123,8 +123,9 @@ public:
     const Totals& accumulated() const { return batch_; }
     bool finish(const double* scalars, int64_t scalar_count);
 
-    // Programs without columns: `width` outputs of every row into `out` (row-major), or the loss.
-    void forward(const Data& data, void* out, int64_t width);
+    // Programs without columns: `width` outputs of every row into `out` (row-major), or the loss. forward()
+    // may watch the inputs meanwhile; true where they are finite, or nobody looked.
+    bool forward(const Data& data, void* out, int64_t width, bool watched);
     Totals evaluate(const Data& data);
 
     // Where the time goes: seconds of all threads by kernel, since profiling was switched on. Two
@@ -190,6 +191,7 @@ private:
         bool shared, small;
     };
 
+    void look(bool on);
     void run_kernel(Kernel kernel, const Call& call, const std::string& name, int worker);
     // What is found once, or for each call with data (binding.cpp).
     void bind();

@@ -26,10 +26,12 @@ namespace onefold::ONEFOLD_LEVEL {
 // during a product of one column, for all of them or half (1.00): what the gather gains the product loses;
 // inputs in order read where they lie by a layer of one output, with later rows asked for (updates of 1000-1
 // 0.92 to 1.04 times as fast, products that wait for 32 rows side by side instead of a gather that reads one
-// after another); values looked through (`within`) in pieces of 4 MB that are predicted at once, while the
-// last cache holds them (predictions of 1000-1, 784-10, 784-128-10 0.98 to 1.05, of 5000-64-10 0.82).
-// Values looked through while they are gathered, instead of in a pass of its own before the first epoch, runs
-// of one epoch there: 1000-1 1.48, 784-10 1.28, 8-1 1.20, 5000-64-10 1.07 times as fast.
+// after another).
+//
+// Values looked through while they are gathered, instead of in a pass of its own (`within`), there: runs of
+// one epoch 1000-1 1.48, 784-10 1.28, 8-1 1.20, 5000-64-10 1.07 times as fast, predictions of 40 to 240 MB
+// 1000-1 1.45, 784-10 1.3 to 1.6, 8-1 1.1 to 1.3, 5000-64-10 1.14 to 1.25, 784-128-10 1.1 to 1.2. Lost: that
+// pass over pieces of 4 MB which are predicted at once, while the last cache holds them (0.82 to 1.05).
 template <class From>
 struct Ahead {
     const char* source;

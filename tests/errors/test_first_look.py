@@ -166,3 +166,26 @@ def test_it_waits_only_where_a_network_does_little_with_each_value(monkeypatch):
     assert pays(64, 10)
     assert not pays(512, 10)
     assert not pays(1, x=large[:8000])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("rows", [1, 9, 700])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_cannot_be_predicted_is_refused_and_the_next_rows_are_not(dtype, rows, threads):
+    net = network(dtype)
+    for given in (X.astype("float32"), X.astype("float64")):
+        good = given[:rows]
+        expected = net.predict(good, threads=threads)
+        for row in {0, rows // 2, rows - 1}:
+            for value in BAD:
+                with pytest.raises(of.DataError, match=f"X holds {value} in row {row}, column 7"):
+                    net.predict(with_value(value, row, x=good), threads=threads)
+            np.testing.assert_array_equal(net.predict(good, threads=threads), expected)
+
+
+def test_what_overflows_the_type_of_the_network_cannot_be_predicted():
+    x = X.astype(np.float64)
+    x[2, 3] = 1e39
+    with pytest.raises(of.DataError, match=r"X holds 1e\+39 in row 2, column 3"):
+        network().predict(x)
+    assert np.isfinite(network("float64").predict(x)).all()

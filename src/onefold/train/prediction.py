@@ -39,13 +39,17 @@ class Prediction:
         executor = self.executors.get((link, threads))
         if executor is None:
             executor = self._executor(link, threads)
-        x = arrays.inputs(
-            X, architecture.inputs, self._first, self._dtype, codes=architecture.codes,
-            threads=executor.threads,
-        )  # fmt: skip
+        x = arrays.inputs(X, architecture.inputs, self._first, self._dtype, look=False)
+        watched = x.dtype == self._dtype and not architecture.codes  # while they are gathered
+        if not watched:
+            self._check(x, executor.threads)
         out = np.empty((len(x), architecture.outputs), self._dtype)
-        executor.forward(x, out)
+        if not executor.forward(x, out, watched):
+            self._check(x, executor.threads)
         return out
+
+    def _check(self, x: NDArray[Any], threads: int) -> None:
+        arrays.check_values(x, self._dtype, "X", self._architecture.codes, threads)
 
     def _executor(self, link: str | None, threads: int | None) -> _native.Executor:
         program = self._architecture.prediction(link)
