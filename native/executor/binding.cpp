@@ -55,7 +55,6 @@ void Executor::bind() {
                 for (int worker = 0; worker < program_.threads; ++worker) {
                     row_calls(s, worker).push_back(row_call(operation, kernel, worker));
                     row_calls(s, worker).back().asks = asks;
-                    row_calls(s, worker).back().gathers = kernel == nullptr && read.index == kInputs;
                 }
                 continue;
             }
@@ -256,7 +255,8 @@ void Executor::look(bool on) {
     for (size_t stage = 0; stage < program_.stages.size(); ++stage)
         for (int worker = 0; worker < program_.threads; ++worker)
             for (RowCall& row_call : row_calls(stage, worker))
-                if (row_call.gathers) row_call.call.operand[2].data = on ? &finite_[size_t(worker)] : nullptr;
+                if (row_call.kernel == nullptr && row_call.gathered == kInputs)
+                    row_call.call.operand[2].data = on ? &finite_[size_t(worker)] : nullptr;
 }
 
 bool Executor::inputs_finite() const {

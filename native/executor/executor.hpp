@@ -173,10 +173,9 @@ private:
         int gathered;
         Call call;
         Moving moving[kMaxOperands] = {};
-        int count = 0;         // of what moves
-        bool shared = false;   // whether other threads read what it writes
-        bool gathers = false;  // inputs
-        bool asks = false;     // a product of gathered inputs, during which later ones are asked for
+        int count = 0;        // of what moves
+        bool shared = false;  // whether other threads read what it writes
+        bool asks = false;    // a product of gathered inputs, during which later ones are asked for
     };
     // Of a block: the sums, or where nobody has made them, x (biases: none) and dz of the only row.
     struct Gradient {

@@ -154,7 +154,7 @@ def test_where_looking_does_not_wait(waiting, changed):
     assert not waiting
 
 
-def test_it_waits_only_where_a_network_does_little_with_each_value(monkeypatch):
+def test_it_waits_only_where_a_network_does_little_with_each_value():
     large = np.empty((1 << 13, 1 << 10), np.float32)  # nobody reads it
     loss = of.losses.SquaredError()
 
