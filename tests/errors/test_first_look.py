@@ -142,15 +142,15 @@ def test_when_the_run_is_over_nobody_looks(waiting, x):
 @pytest.mark.parametrize(
     "changed",
     [
-        {"memory": "100MB"},
-        {"callbacks": [of.Callback()]},
-        {"x": X.astype(np.float64)},
-        {"x": np.asfortranarray(X)},
-        {"x": X.tolist()},
+        lambda: {"memory": "100MB"},
+        lambda: {"callbacks": [of.Callback()]},  # which holds the network
+        lambda: {"x": X.astype(np.float64)},
+        lambda: {"x": np.asfortranarray(X)},
+        lambda: {"x": X.tolist()},
     ],
 )
 def test_where_looking_does_not_wait(waiting, changed):
-    fit(network(), **changed)
+    fit(network(), **changed())
     assert not waiting
 
 
